@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::notice::{Notice, NoticeKey, Reason};
-use crate::receipt::Fate;
+use crate::receipt::DeliveryStatus;
 
 mod attempt_end;
 
@@ -165,7 +165,7 @@ pub struct Delivery {
     /// What the server said, redacted.
     pub reply: Option<String>,
     /// What became of the message, as the provider or a mail server said later; `None`: nothing was said yet.
-    pub receipt: Option<Fate>,
+    pub receipt: Option<DeliveryStatus>,
     /// When that came.
     pub receipt_at: Option<DateTime<Utc>>,
     /// The provider's error, redacted.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::receipt::Fate;
+use crate::receipt::DeliveryStatus;
 use crate::session::RawContact;
 use crate::suppression::Suppression;
 
@@ -20,7 +20,7 @@ pub struct DeliveryReport {
     /// The client reference that we gave it (see `Message::reference`).
     pub ours: Option<String>,
     /// What became of the message.
-    pub fate: Fate,
+    pub fate: DeliveryStatus,
     /// The provider's error, redacted.
     pub detail: Option<String>,
     /// What that says about the address.

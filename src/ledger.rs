@@ -67,9 +67,9 @@ pub struct LedgerRow {
 
 impl LedgerRow {
     /// An operator's deed that is about no notice.
-    pub(crate) fn witness(at: DateTime<Utc>, event: Event, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Self {
+    pub(crate) fn about(at: DateTime<Utc>, event: Event, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Self {
         let (session_id, participation_id) = about.unzip();
-        Self { session_id, participation_id, ..Self::note(at, event, detail) }
+        Self { session_id, participation_id, ..Self::new(at, event, detail) }
     }
 
     /// For people: `4711`, or `2/4711` of another chain than the first.
@@ -77,7 +77,7 @@ impl LedgerRow {
         self.chain_id.map_or_else(|| self.seq.to_string(), |chain| format!("{chain}/{}", self.seq))
     }
 
-    pub(crate) fn note(at: DateTime<Utc>, event: Event, detail: &str) -> Self {
+    pub(crate) fn new(at: DateTime<Utc>, event: Event, detail: &str) -> Self {
         Self {
             seq: 0,
             chain_id: None,
@@ -384,7 +384,7 @@ mod tests {
 
     fn row(seq: i64, detail: &str) -> LedgerRow {
         let at = DateTime::from_timestamp(1_795_000_000, 0).unwrap() + TimeDelta::milliseconds(seq);
-        LedgerRow { seq, ..LedgerRow::note(at, Event::Reveal, detail) }
+        LedgerRow { seq, ..LedgerRow::new(at, Event::Reveal, detail) }
     }
 
     /// Five rows, linked.

@@ -36,7 +36,7 @@ mod words;
 pub use access::Access;
 pub use acts::{Act, Acts};
 pub use alert::Alert;
-pub use attempts::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lately, Lease, Outgoing, Recovered, Returned, Settlement};
+pub use attempts::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lease, Outgoing, RecentEnd, Recovered, Returned, Settlement};
 pub use feedback::Feedback;
 pub use key::StoreKey;
 pub use nodes::{NodeRow, Nodes, Tended};

@@ -16,7 +16,7 @@ use crate::suppression::Suppression;
 /// What became of a message. In the order in which a later word replaces an earlier one: none goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Fate {
+pub enum DeliveryStatus {
     /// It is under way: with the network, or delayed.
     Sent,
     /// It did not reach the device.
@@ -27,7 +27,7 @@ pub enum Fate {
     Delivered,
 }
 
-impl Fate {
+impl DeliveryStatus {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Sent, Self::Undelivered, Self::Failed, Self::Delivered];
 
@@ -57,13 +57,13 @@ impl Fate {
     }
 }
 
-impl fmt::Display for Fate {
+impl fmt::Display for DeliveryStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl FromStr for Fate {
+impl FromStr for DeliveryStatus {
     type Err = String;
     fn from_str(s: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|fate| fate.as_str() == s).ok_or_else(|| format!("{s:?} is no receipt"))
@@ -85,7 +85,7 @@ pub struct Receipt {
     /// Which message.
     pub about: About,
     /// What became of it.
-    pub fate: Fate,
+    pub fate: DeliveryStatus,
     /// The provider's error, redacted.
     pub detail: Option<String>,
     /// What it says about the address, which is remembered in the same transaction.
@@ -139,7 +139,7 @@ pub struct Undelivered {
     /// When the session starts.
     pub start: DateTime<Utc>,
     /// `undelivered` or `failed`.
-    pub fate: Fate,
+    pub fate: DeliveryStatus,
     /// The provider's error, redacted.
     pub detail: Option<String>,
     /// When that became known.
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_later_word_replaces_an_earlier_one_and_none_goes_back() {
-        use Fate::{Delivered, Failed, Sent, Undelivered};
+        use DeliveryStatus::{Delivered, Failed, Sent, Undelivered};
         for (before, fate, replaces) in [
             (None, Sent, true),
             (None, Delivered, true),
@@ -173,7 +173,7 @@ mod tests {
         ] {
             assert_eq!(fate.replaces(before), replaces, "{before:?} {fate:?}");
         }
-        for fate in Fate::ALL {
+        for fate in DeliveryStatus::ALL {
             assert_eq!(fate.as_str().parse(), Ok(fate));
         }
     }

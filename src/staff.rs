@@ -16,7 +16,7 @@ use crate::known::resend::original;
 use crate::known::{Known, KnownMap, KnownNotice};
 use crate::notice::{Decision, NoticeKey, Reason};
 use crate::plan::{self, Policy, Suppressions};
-use crate::receipt::{Fate, Undelivered};
+use crate::receipt::{DeliveryStatus, Undelivered};
 use crate::session::{Fault, Participant, ParticipationId, Session, SessionId};
 use crate::suppression::Suppression;
 
@@ -74,7 +74,7 @@ pub enum Why {
     /// A message may or may not have arrived.
     Unknown,
     /// A server took a message, and it did not arrive.
-    Undelivered(Fate),
+    Undelivered(DeliveryStatus),
     /// It changed together with too many others.
     Guarded(GuardKind),
     /// Somebody wrote what the service does not understand, or more than it understands.

@@ -303,7 +303,7 @@ impl Shared {
     async fn looked(&self, who: &str, at: &str, about: Option<(SessionId, ParticipationId)>) -> Result<(), StoreError> {
         let (now, what) = (self.office.clock.now(), format!("by {who}: {at}"));
         if self.auth.as_ref().is_some_and(|auth| auth.first_look(&what, about, now)) {
-            self.office.desk.outbox.witness(now, Event::Looked, &what, about).await?;
+            self.office.desk.outbox.record_event_about(now, Event::Looked, &what, about).await?;
         }
         Ok(())
     }

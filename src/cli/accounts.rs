@@ -154,7 +154,7 @@ fn noted(config: &Config, event: Event, detail: &str) {
     let note = || {
         let detail = format!("{detail}, by {}", account());
         let store = open_store(config, false)?;
-        anyhow::Ok(runtime()?.block_on(store.note(WallClock.now(), event, &detail))?)
+        anyhow::Ok(runtime()?.block_on(store.record_event(WallClock.now(), event, &detail))?)
     };
     if store_exists(config)
         && let Err(why) = note()

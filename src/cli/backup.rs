@@ -38,7 +38,7 @@ pub(super) fn backup(config: Config, to: &Path, json: bool) -> anyhow::Result<Ex
     let verified = runtime()?.block_on(async {
         let store = SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), Access::Command, config.store_key.as_ref())?;
         let verified = store.backup(to, move |done, all| shown.reached(done, all)).await?;
-        store.note(WallClock.now(), Event::Backup, &format!("up to row {}, by {}", verified.head, account())).await?;
+        store.record_event(WallClock.now(), Event::Backup, &format!("up to row {}, by {}", verified.head, account())).await?;
         anyhow::Ok(verified)
     });
     bar.done();

@@ -168,7 +168,7 @@ async fn memory(config: &Config, args: &PreviewArgs, snapshot: &Snapshot) -> any
     let store = open_store(config, false)?;
     if args.reveal {
         let what = format!("preview of {} sessions, by {}", snapshot.sessions.len(), account());
-        store.note(WallClock.now(), Event::Reveal, &what).await?;
+        store.record_event(WallClock.now(), Event::Reveal, &what).await?;
     }
     if args.fresh {
         return Ok((known, Suppressions::default(), [0; 32]));

@@ -70,7 +70,7 @@ pub(super) fn send_test(config: Config, args: &SendTestArgs, json: bool) -> anyh
         let outcome = transport.deliver(&message, &NoRecord).await;
         if store_exists(&config) {
             open_store(&config, false)?
-                .note(now, Event::SendTest, &format!("{} over {}, by {}", address.channel(), transport.name(), account()))
+                .record_event(now, Event::SendTest, &format!("{} over {}, by {}", address.channel(), transport.name(), account()))
                 .await?;
         }
         anyhow::Ok(outcome)

@@ -6,7 +6,7 @@ use prometheus_client::registry::Registry;
 
 use crate::contact::Channel;
 use crate::feedback::word::Word;
-use crate::receipt::Fate;
+use crate::receipt::DeliveryStatus;
 
 /// A label and its value.
 type Label = (&'static str, &'static str);
@@ -24,14 +24,14 @@ impl Default for FeedbackMetrics {
     fn default() -> Self {
         let (receipts, replies) = (Family::default(), Family::default());
         for channel in [Channel::Email, Channel::Sms] {
-            Fate::ALL.into_iter().for_each(|fate| drop(receipts.get_or_create(&of_receipt(channel, fate))));
+            DeliveryStatus::ALL.into_iter().for_each(|fate| drop(receipts.get_or_create(&of_receipt(channel, fate))));
         }
         Word::ALL.into_iter().for_each(|word| drop(replies.get_or_create(&of_reply(word))));
         Self { receipts, replies }
     }
 }
 
-fn of_receipt(channel: Channel, fate: Fate) -> [Label; 2] {
+fn of_receipt(channel: Channel, fate: DeliveryStatus) -> [Label; 2] {
     [("channel", channel.as_str()), ("fate", fate.as_str())]
 }
 
@@ -41,7 +41,7 @@ fn of_reply(word: Word) -> [Label; 1] {
 
 impl FeedbackMetrics {
     /// A receipt that said something new.
-    pub(super) fn receipt(&self, channel: Channel, fate: Fate) {
+    pub(super) fn receipt(&self, channel: Channel, fate: DeliveryStatus) {
         self.receipts.get_or_create(&of_receipt(channel, fate)).inc();
     }
 

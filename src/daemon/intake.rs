@@ -109,7 +109,7 @@ impl Intake {
 
     async fn note(&self, event: &hook::Event) -> Result<(), StoreError> {
         let (outbox, now) = (self.engine.outbox(), self.engine.clock.now());
-        let Some(told) = &event.told else { return outbox.note(now, Event::Webhook, &event.detail()).await };
+        let Some(told) = &event.told else { return outbox.record_event(now, Event::Webhook, &event.detail()).await };
         let evidence = Evidence { status: event.status.clone(), id: event.id, at: told.at.unwrap_or(now), start: told.start };
         let about = self.about(told).await?;
         if self.engine.shadow {
@@ -117,7 +117,7 @@ impl Intake {
             let session = about.map_or_else(|| "unknown".to_owned(), |(session, _)| session.to_string());
             tracing::error!(session, status = %evidence.status, "shadow mode: the provider reports a message that it leaves to us, and nobody sends it");
         }
-        outbox.witness(now, Event::Evidence, &evidence.to_string(), about).await
+        outbox.record_event_about(now, Event::Evidence, &evidence.to_string(), about).await
     }
 
     /// Whom a message of the provider's was for: the one who has that address in a session with that start.

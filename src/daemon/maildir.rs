@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::feedback::DeliveryReport;
 use crate::feedback::bounce::{self, BOUNCE_MAX};
 use crate::outbox::{Outbox, Result};
-use crate::receipt::{Fate, Received};
+use crate::receipt::{DeliveryStatus, Received};
 
 use super::receipts;
 
@@ -19,7 +19,7 @@ const MAILS: usize = 1000;
 
 /// Reads what has come: what became of each message of which it said something new. What cannot be read or moved is told in the log, and tried
 /// again at the next poll.
-pub async fn poll(maildir: &Path, outbox: &dyn Outbox, clock: &dyn Clock) -> Result<Vec<Fate>> {
+pub async fn poll(maildir: &Path, outbox: &dyn Outbox, clock: &dyn Clock) -> Result<Vec<DeliveryStatus>> {
     let mut noted = Vec::new();
     let new = maildir.join("new");
     let names = match names(&new) {

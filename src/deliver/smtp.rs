@@ -25,9 +25,9 @@ use crate::tls;
 mod body;
 mod classify;
 mod connection;
+mod ehlo;
 mod hide;
 mod idle;
-mod offer;
 mod reply;
 mod wire;
 

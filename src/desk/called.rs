@@ -22,7 +22,7 @@ pub async fn of(desk: &Desk, places: &[ParticipantKey]) -> Result<HashMap<Partic
 
 /// Notes that somebody was called.
 pub async fn note(desk: &Desk, place: ParticipantKey, who: &str, said: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
-    desk.outbox.witness(now, Event::Called, &by(who, said), Some(place)).await
+    desk.outbox.record_event_about(now, Event::Called, &by(who, said), Some(place)).await
 }
 
 /// `by jane: they will come`

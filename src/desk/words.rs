@@ -7,7 +7,7 @@ use crate::entry::{AttemptEnd, State};
 use crate::ledger::Event;
 use crate::notice::Reason;
 use crate::outcome::PAUSES;
-use crate::receipt::Fate;
+use crate::receipt::DeliveryStatus;
 use crate::staff::reasons;
 use crate::zone::Zone;
 
@@ -61,12 +61,12 @@ pub fn end(end: &AttemptEnd) -> &str {
 }
 
 /// What became of a message that was sent, as the provider or a mail server said later.
-pub fn fate(fate: Fate, channel: Channel) -> &'static str {
+pub fn fate(fate: DeliveryStatus, channel: Channel) -> &'static str {
     match (fate, channel) {
-        (Fate::Sent, _) => "On its way",
-        (Fate::Undelivered | Fate::Failed, Channel::Email) => "Came back",
-        (Fate::Undelivered | Fate::Failed, Channel::Sms) => "Did not arrive",
-        (Fate::Delivered, _) => "Arrived",
+        (DeliveryStatus::Sent, _) => "On its way",
+        (DeliveryStatus::Undelivered | DeliveryStatus::Failed, Channel::Email) => "Came back",
+        (DeliveryStatus::Undelivered | DeliveryStatus::Failed, Channel::Sms) => "Did not arrive",
+        (DeliveryStatus::Delivered, _) => "Arrived",
     }
 }
 

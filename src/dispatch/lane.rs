@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 
-use kept::Kept;
+use store::LaneStore;
 
 use super::bar::Bar;
 use super::meter::Meter;
@@ -19,12 +19,12 @@ use crate::contact::Channel;
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::message::Message;
 use crate::notice::NoticeKey;
-use crate::outbox::Lately;
+use crate::outbox::RecentEnd;
 use crate::outcome::Outcome;
 use crate::rate::{BURST_WINDOW, Rate, RateLimiter};
 use crate::retry::{DoubtPolicy, bounded, channel_pause, pause};
 
-mod kept;
+mod store;
 
 /// So far behind the others a message stands that met a fault of the channel: they ask first when it is tried again.
 const BEHIND: TimeDelta = TimeDelta::seconds(1);
@@ -52,7 +52,7 @@ pub struct Lane {
     /// Notices leave the next turn to whoever waits for one alone.
     keeps_turn: AtomicBool,
     /// Where its turns and pauses outlive it.
-    kept: Option<Kept>,
+    kept: Option<LaneStore>,
 }
 
 /// What was refused and is not settled yet, and what of it is taken back.
@@ -159,7 +159,7 @@ impl Lane {
     }
 
     /// What its transports said before this process began, in order.
-    pub(super) fn recall(&self, history: &[Lately]) {
+    pub(super) fn recall(&self, history: &[RecentEnd]) {
         self.transports.iter().for_each(|slot| slot.recall(history));
     }
 

@@ -18,13 +18,13 @@ use crate::deliver::Transport;
 use crate::entry::AttemptEnd;
 use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
-use crate::outbox::Lately;
+use crate::outbox::RecentEnd;
 use crate::outcome::{ASK_ANOTHER, Outcome, PAUSES};
 use crate::rate::RateLimiter;
 use crate::retry::channel_pause;
 use crate::suppression::{Suppression, suppression_key};
 
-mod kept;
+mod store;
 
 /// Begins the reason of a fault that was a refusal in the words of others: by it the breaker is made anew out of the store's history.
 const ALIKE: &str = "as others were refused: ";
@@ -314,7 +314,7 @@ impl Slot {
     }
 
     /// What it said before this process began.
-    pub(super) fn recall(&self, history: &[Lately]) {
+    pub(super) fn recall(&self, history: &[RecentEnd]) {
         let mut breaker = self.breaker();
         for ended in history.iter().filter(|ended| ended.transport == self.transport.name()) {
             let said = ended.said.as_str();

@@ -30,7 +30,7 @@ fn sealed(row: &LedgerRow) -> Option<Vec<(i32, Anchor)>> {
 }
 
 /// A chain, as the store keeps it.
-pub struct Kept {
+pub struct StoredChain {
     /// Which one; 1 is the first.
     pub id: i32,
     /// What its first row follows.
@@ -70,9 +70,9 @@ pub struct Chains {
 
 impl Chains {
     /// `anchor`: an earlier head of the first one.
-    pub fn new(kept: Vec<Kept>, anchor: Option<Anchor>) -> Self {
+    pub fn new(kept: Vec<StoredChain>, anchor: Option<Anchor>) -> Self {
         let (mut first, mut head, mut others) = (Walker::new(None, anchor), Anchor::default(), BTreeMap::new());
-        for Kept { id, start, head: its, checkpoint, parts, overdue } in kept {
+        for StoredChain { id, start, head: its, checkpoint, parts, overdue } in kept {
             if id == 1 {
                 (first, head) = (Walker::new(checkpoint, anchor).keyed(parts), its);
             } else {

@@ -45,8 +45,14 @@ pub trait Acts: Send + Sync {
     async fn resend(&self, who: Option<&str>, keys: &[NoticeKey], to: Option<&Address>, now: DateTime<Utc>) -> Result<Vec<Resent>>;
 
     /// Notes an operator's deed in the ledger (`reveal`, `send_test`); `detail` names no contact, name or code.
-    async fn note(&self, at: DateTime<Utc>, event: Event, detail: &str) -> Result<()>;
+    async fn record_event(&self, at: DateTime<Utc>, event: Event, detail: &str) -> Result<()>;
 
     /// Notes what somebody else said of one participation, or of none that is known; `detail` names no contact, name or code.
-    async fn witness(&self, at: DateTime<Utc>, event: Event, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()>;
+    async fn record_event_about(
+        &self,
+        at: DateTime<Utc>,
+        event: Event,
+        detail: &str,
+        about: Option<(SessionId, ParticipationId)>,
+    ) -> Result<()>;
 }

@@ -205,7 +205,7 @@ impl Settlement {
 
 /// How a hand-over ended lately.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lately {
+pub struct RecentEnd {
     /// Which notice.
     pub key: NoticeKey,
     /// Its address, as a [`crate::suppression::suppression_key`].
@@ -267,7 +267,7 @@ pub trait Attempts: Send + Sync {
     }
 
     /// How hand-overs of this channel ended, in order: those that the last `rows` of the ledger tell.
-    async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<Lately>>;
+    async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<RecentEnd>>;
 
     /// Refusals turned out to be about us: what is rejected waits again (until the time that stands beside it, or as if it had never been tried), if
     /// it is still of use; and what its rejection put on the suppression list leaves it, in one transaction. Returns how many wait.

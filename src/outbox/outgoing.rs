@@ -298,8 +298,8 @@ impl Row<Alone> {
     fn event(&self, end: &AloneEnd, at: DateTime<Utc>) -> LedgerRow {
         let word = end.as_str();
         match &self.entry.what {
-            What::Letter { .. } => LedgerRow::note(at, Event::StaffLetter, &format!("of {}: {word}", rfc3339(self.entry.due_at))),
-            What::Answer { answer, .. } => LedgerRow::note(at, Event::Answer, &format!("{}: {word}", answer.as_str())),
+            What::Letter { .. } => LedgerRow::new(at, Event::StaffLetter, &format!("of {}: {word}", rfc3339(self.entry.due_at))),
+            What::Answer { answer, .. } => LedgerRow::new(at, Event::Answer, &format!("{}: {word}", answer.as_str())),
         }
     }
 

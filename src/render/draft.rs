@@ -33,7 +33,7 @@ impl Draft<'_> {
         let html = render(File::Html)?;
         let message_id = format!("<{reference}@{}>", settings.from.domain());
         let logo_id = context::logo_id(settings);
-        let bytes = mail::write(&mail::Letter {
+        let bytes = mail::write(&mail::MailParts {
             from: (&settings.from_name, &settings.from),
             reply_to: settings.reply_to.as_ref(),
             to: (&self.view.recipient.name, to),

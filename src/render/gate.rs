@@ -1,7 +1,7 @@
 //! The gate: no message leaves with something of another person in it.
 //!
 //! In: the final bytes, the session that they speak of, and the codes of all others. Out: nothing, or a [`RenderError::Leak`] that names the kind of
-//! thing and whose it is, never the thing.
+//! identifier and whose it is, never the identifier.
 //!
 //! The bytes are taken apart again by another library than the one that wrote them, as a reader's program would, and then in every way in which
 //! somebody may have hidden something in a field of a record ([`reading`]). Searched for are the code of any other live participation; and of the
@@ -15,13 +15,13 @@
 mod base64;
 mod digits;
 mod entities;
+mod forbidden;
 mod hosts;
+mod identifiers;
 mod parts;
 mod reading;
-mod strangers;
 mod tags;
 mod text;
-mod things;
 mod words;
 
 use std::borrow::Cow;
@@ -31,11 +31,11 @@ use std::sync::{Arc, OnceLock};
 use mailparse::{MailHeader, ParsedMail};
 
 use self::digits::Digits;
+use self::forbidden::{Allowed, Forbidden, free, in_brackets, own_name};
+use self::identifiers::Identifier;
 use self::parts::Part;
-use self::strangers::{Own, Stranger, free, in_brackets, own_name, strangers};
 use self::tags::Markup;
 use self::text::Text;
-use self::things::Thing;
 use super::context::View;
 use super::look::{Color, Logo};
 use super::mail::{REFERENCE, mailbox};
@@ -104,9 +104,9 @@ impl Gate {
     /// Passes a message, or names what it would have shown. (Never inlined: `benches/gate` counts it by its name.)
     #[inline(never)]
     pub(super) fn check(&self, content: &Content, facts: &Facts<'_>, view: &View, settings: &Settings) -> Result<(), RenderError> {
-        let mut strangers = strangers(facts, settings);
-        strangers.iter_mut().for_each(|one| one.as_a_word(view));
-        let search = Search { gate: self, facts, view, strangers, own: Own::of(facts, view), free: OnceCell::new() };
+        let mut forbidden = forbidden::forbidden(facts, settings);
+        forbidden.iter_mut().for_each(|one| one.as_a_word(view));
+        let search = Search { gate: self, facts, view, forbidden, own: Allowed::of(facts, view), free: OnceCell::new() };
         // Nearly all messages hold nothing: all that can be read of one is looked through at once.
         let mut together = String::with_capacity(TOGETHER);
         search.each(content, &mut |reading| {
@@ -123,12 +123,12 @@ impl Gate {
     }
 
     /// Nobody's secret.
-    fn is_shown(&self, thing: &Thing) -> bool {
-        match thing {
+    fn is_shown(&self, identifier: &Identifier) -> bool {
+        match identifier {
             // A code that stands in a template was pasted into it.
-            Thing::Code(code) => self.digits.iter().any(|digits| digits.contain(code.as_bytes())),
-            Thing::Passkey(passkey) if passkey.bytes().any(|b| b.is_ascii_digit()) => self.practice.holds(thing),
-            _ => self.practice.holds(thing) || self.templates().holds(thing),
+            Identifier::Code(code) => self.digits.iter().any(|digits| digits.contain(code.as_bytes())),
+            Identifier::Passkey(passkey) if passkey.bytes().any(|b| b.is_ascii_digit()) => self.practice.holds(identifier),
+            _ => self.practice.holds(identifier) || self.templates().holds(identifier),
         }
     }
 }
@@ -157,10 +157,10 @@ struct Search<'a> {
     gate: &'a Gate,
     facts: &'a Facts<'a>,
     view: &'a View,
-    strangers: Vec<Stranger<'a>>,
-    own: Own,
+    forbidden: Vec<Forbidden<'a>>,
+    own: Allowed,
     /// What the recipient may be shown. Asked for only of what was found.
-    free: OnceCell<Vec<Thing>>,
+    free: OnceCell<Vec<Identifier>>,
 }
 
 impl Search<'_> {
@@ -220,16 +220,16 @@ impl Search<'_> {
     /// One reading of one text, or several [`APART`].
     fn one(&self, reading: &str) -> Result<(), RenderError> {
         let text = Text::of_plain(reading, &self.own.digits);
-        for stranger in &self.strangers {
-            if stranger.sought.is_held_by(&text, |thing| !self.is_shown(thing) && !self.is_of_a_host(thing, &text)) {
-                return Err(RenderError::Leak { what: stranger.what() });
+        for forbidden in &self.forbidden {
+            if forbidden.sought.is_held_by(&text, |identifier| !self.is_shown(identifier) && !self.is_of_a_host(identifier, &text)) {
+                return Err(RenderError::Leak { what: forbidden.what() });
             }
         }
         let codes: Vec<ConnectCode> = text.digits.nines().filter_map(ConnectCode::of).filter(|code| Some(*code) != self.own.code).collect();
         if codes.is_empty() {
             return Ok(());
         }
-        let is_shown = |code: ConnectCode| self.gate.is_shown(&Thing::Code(code.expose()));
+        let is_shown = |code: ConnectCode| self.gate.is_shown(&Identifier::Code(code.expose()));
         match self.gate.live.holders(&codes).into_iter().find(|(code, _)| !is_shown(*code)) {
             Some((_, (session, person))) => {
                 let what = format!("the connect code of somebody{} of session {session}", in_brackets(person));
@@ -240,36 +240,36 @@ impl Search<'_> {
     }
 
     /// Nobody's secret, or the recipient's own.
-    fn is_shown(&self, thing: &Thing) -> bool {
+    fn is_shown(&self, identifier: &Identifier) -> bool {
         let Facts { session, participant: me, notice, .. } = self.facts;
         let free = self.free.get_or_init(|| free(session, me, notice.address.expose()));
         let in_own_name = |orders: &[String]| own_name(me).is_some_and(|name| orders.iter().any(|order| name.contains(order)));
-        let own = || matches!(thing, Thing::Name(orders) if in_own_name(orders));
-        free.iter().any(|own| own.shows(thing)) || own() || self.gate.is_shown(thing) || self.is_by_accident(thing)
+        let own = || matches!(identifier, Identifier::Name(orders) if in_own_name(orders));
+        free.iter().any(|own| own.shows(identifier)) || own() || self.gate.is_shown(identifier) || self.is_by_accident(identifier)
     }
 
     /// Words that make up a name where one value ends and the template goes on: `Hello Mallory` is nobody's secret, though somebody is called so.
     /// Whatever was hidden stands in one of the values.
-    fn is_by_accident(&self, thing: &Thing) -> bool {
-        let is_of_words = match thing {
-            Thing::Name(_) => true,
-            Thing::Passkey(passkey) => passkey.bytes().all(|byte| byte.is_ascii_alphabetic()),
+    fn is_by_accident(&self, identifier: &Identifier) -> bool {
+        let is_of_words = match identifier {
+            Identifier::Name(_) => true,
+            Identifier::Passkey(passkey) => passkey.bytes().all(|byte| byte.is_ascii_alphabetic()),
             _ => false,
         };
         let View { session, recipient, .. } = self.view;
         let values =
             [&session.topic, &session.host_name, &recipient.name, &recipient.join_url].into_iter().chain(&session.participant_names);
         let values: Vec<&str> = values.map(String::as_str).collect();
-        let look = &mut |reading: &str| if Text::of_plain(reading, &[]).holds(thing) { Err(()) } else { Ok(()) };
+        let look = &mut |reading: &str| if Text::of_plain(reading, &[]).holds(identifier) { Err(()) } else { Ok(()) };
         is_of_words && reading::each_of_text(&values.join("\nand\n"), look).is_ok()
     }
 
     /// A name that stands in the text only as a part of what a host is called: `John Smith, PhD`, who is a patient, too.
-    fn is_of_a_host(&self, thing: &Thing, text: &Text<'_>) -> bool {
-        let Thing::Name(orders) = thing else { return false };
+    fn is_of_a_host(&self, identifier: &Identifier, text: &Text<'_>) -> bool {
+        let Identifier::Name(orders) = identifier else { return false };
         let holders: Vec<String> =
             hosts::names(self.facts.session).filter(|name| orders.iter().any(|order| name.contains(order))).collect();
-        !holders.is_empty() && !text.without_names(&holders).holds(thing)
+        !holders.is_empty() && !text.without_names(&holders).holds(identifier)
     }
 }
 

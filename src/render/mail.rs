@@ -1,6 +1,6 @@
 //! An e-mail's bytes (RFC 5322, RFC 2045-2049).
 //!
-//! In: a [`Letter`], everything rendered. Out: headers and body as they go over the wire: ASCII, CRLF, no line over 998 bytes,
+//! In: a [`MailParts`], everything rendered. Out: headers and body as they go over the wire: ASCII, CRLF, no line over 998 bytes,
 //! encoded words of 75 at most. `multipart/alternative` holds the text, the HTML (with its logo, if there is one) and the calendar, plainest first.
 //!
 //! Invariants: the same letter gives the same bytes (the Message-ID, the Date and the boundary are part of it); no value of a
@@ -17,7 +17,7 @@ use super::quoted;
 use crate::contact::{EmailAddress, clean_line};
 
 /// A rendered e-mail, before it is written down.
-pub(super) struct Letter<'a> {
+pub(super) struct MailParts<'a> {
     pub(super) from: (&'a str, &'a EmailAddress),
     pub(super) reply_to: Option<&'a EmailAddress>,
     pub(super) to: (&'a str, &'a EmailAddress),
@@ -50,36 +50,36 @@ const WORD_BYTES: usize = 39;
 const LINE: usize = 76;
 
 /// Writes it down. The error repeats no address.
-pub(super) fn write(letter: &Letter<'_>) -> Result<Vec<u8>, String> {
-    let calendar = letter.calendar.map_or("", |(_, calendar)| calendar);
-    let logo = letter.logo.map_or(0, |(logo, _)| logo.bytes.len() * 3 / 2);
-    let written = letter.text.len() + letter.html.len() + calendar.len() + logo;
+pub(super) fn write(mail: &MailParts<'_>) -> Result<Vec<u8>, String> {
+    let calendar = mail.calendar.map_or("", |(_, calendar)| calendar);
+    let logo = mail.logo.map_or(0, |(logo, _)| logo.bytes.len() * 3 / 2);
+    let written = mail.text.len() + mail.html.len() + calendar.len() + logo;
     let mut out = Vec::with_capacity(written + written / 8 + 2048);
-    mailbox(&mut out, "From", letter.from)?;
-    mailbox(&mut out, "To", letter.to)?;
-    header(&mut out, "Subject", &clean_line(letter.subject));
-    header(&mut out, "Date", &date(letter.date));
-    header(&mut out, "Message-ID", letter.message_id);
-    if let Some(address) = letter.reply_to {
-        mailbox(&mut out, "Reply-To", (letter.from.0, address))?;
+    mailbox(&mut out, "From", mail.from)?;
+    mailbox(&mut out, "To", mail.to)?;
+    header(&mut out, "Subject", &clean_line(mail.subject));
+    header(&mut out, "Date", &date(mail.date));
+    header(&mut out, "Message-ID", mail.message_id);
+    if let Some(address) = mail.reply_to {
+        mailbox(&mut out, "Reply-To", (mail.from.0, address))?;
     }
-    header(&mut out, REFERENCE, &clean_line(letter.reference));
+    header(&mut out, REFERENCE, &clean_line(mail.reference));
     // RFC 3834 5.1, and what Exchange wants besides: no out-of-office answer comes back.
     header(&mut out, "Auto-Submitted", "auto-generated");
     header(&mut out, "X-Auto-Response-Suppress", "All");
-    header(&mut out, "Content-Language", &clean_line(letter.locale));
+    header(&mut out, "Content-Language", &clean_line(mail.locale));
     header(&mut out, "MIME-Version", "1.0");
     // "=_" cannot occur in quoted-printable text (RFC 2045 6.7), so no part can hold the boundary.
-    put(&mut out, &["Content-Type: multipart/alternative;\r\n boundary=\"=_", letter.boundary, "\"\r\n\r\n"]);
-    part(&mut out, letter.boundary, ["text/plain", "", ""], letter.text);
-    match letter.logo {
-        None => part(&mut out, letter.boundary, ["text/html", "", ""], letter.html),
-        Some(logo) => pictured(&mut out, letter, logo),
+    put(&mut out, &["Content-Type: multipart/alternative;\r\n boundary=\"=_", mail.boundary, "\"\r\n\r\n"]);
+    part(&mut out, mail.boundary, ["text/plain", "", ""], mail.text);
+    match mail.logo {
+        None => part(&mut out, mail.boundary, ["text/html", "", ""], mail.html),
+        Some(logo) => pictured(&mut out, mail, logo),
     }
-    if let Some((method, calendar)) = letter.calendar {
-        part(&mut out, letter.boundary, ["text/calendar", "; method=", method.as_str()], calendar);
+    if let Some((method, calendar)) = mail.calendar {
+        part(&mut out, mail.boundary, ["text/calendar", "; method=", method.as_str()], calendar);
     }
-    put(&mut out, &["--=_", letter.boundary, "--\r\n"]);
+    put(&mut out, &["--=_", mail.boundary, "--\r\n"]);
     Ok(out)
 }
 
@@ -95,14 +95,11 @@ fn part(out: &mut Vec<u8>, boundary: &str, [kind, parameter, value]: [&str; 3], 
 }
 
 /// The HTML together with its picture (RFC 2387).
-fn pictured(out: &mut Vec<u8>, letter: &Letter<'_>, (logo, id): (&Logo, &str)) {
+fn pictured(out: &mut Vec<u8>, mail: &MailParts<'_>, (logo, id): (&Logo, &str)) {
     // Not the beginning of the other boundary, nor that of it.
-    let inner = ["logo", letter.boundary].concat();
-    put(
-        out,
-        &["--=_", letter.boundary, "\r\nContent-Type: multipart/related; type=\"text/html\";\r\n boundary=\"=_", &inner, "\"\r\n\r\n"],
-    );
-    part(out, &inner, ["text/html", "", ""], letter.html);
+    let inner = ["logo", mail.boundary].concat();
+    put(out, &["--=_", mail.boundary, "\r\nContent-Type: multipart/related; type=\"text/html\";\r\n boundary=\"=_", &inner, "\"\r\n\r\n"]);
+    part(out, &inner, ["text/html", "", ""], mail.html);
     put(out, &["--=_", &inner, "\r\nContent-Type: ", logo.kind, "\r\nContent-ID: <", id, ">\r\n"]);
     put(out, &["Content-Disposition: inline; filename=\"", logo.file(), "\"\r\nContent-Transfer-Encoding: base64\r\n\r\n"]);
     for line in logo.bytes.chunks(LINE / 4 * 3) {
@@ -184,7 +181,7 @@ mod tests {
     use super::*;
 
     /// The same by the mail library, but for the mailboxes, which it folds otherwise.
-    fn by_the_library(letter: &Letter<'_>) -> Vec<u8> {
+    fn by_the_library(mail: &MailParts<'_>) -> Vec<u8> {
         let raw = |name: &'static str, (called, address): (&str, &EmailAddress)| {
             let mut written = Vec::new();
             mailbox(&mut written, name, (called, address)).unwrap();
@@ -199,21 +196,21 @@ mod tests {
             SinglePart::builder().header(ContentType::parse(kind).unwrap()).body(body)
         };
         let mut builder = Message::builder()
-            .raw_header(raw("From", letter.from))
-            .raw_header(raw("To", letter.to))
-            .subject(clean_line(letter.subject))
-            .date(letter.date.into())
-            .message_id(Some(letter.message_id.to_owned()));
-        if let Some(address) = letter.reply_to {
-            builder = builder.raw_header(raw("Reply-To", (letter.from.0, address)));
+            .raw_header(raw("From", mail.from))
+            .raw_header(raw("To", mail.to))
+            .subject(clean_line(mail.subject))
+            .date(mail.date.into())
+            .message_id(Some(mail.message_id.to_owned()));
+        if let Some(address) = mail.reply_to {
+            builder = builder.raw_header(raw("Reply-To", (mail.from.0, address)));
         }
-        builder = builder.raw_header(plain(REFERENCE, letter.reference)).raw_header(plain("Auto-Submitted", "auto-generated"));
-        builder = builder.raw_header(plain("X-Auto-Response-Suppress", "All")).raw_header(plain("Content-Language", letter.locale));
+        builder = builder.raw_header(plain(REFERENCE, mail.reference)).raw_header(plain("Auto-Submitted", "auto-generated"));
+        builder = builder.raw_header(plain("X-Auto-Response-Suppress", "All")).raw_header(plain("Content-Language", mail.locale));
         let mut parts = MultiPart::alternative()
-            .boundary(format!("=_{}", letter.boundary))
-            .singlepart(part("text/plain; charset=utf-8", letter.text))
-            .singlepart(part("text/html; charset=utf-8", letter.html));
-        if let Some((method, calendar)) = letter.calendar {
+            .boundary(format!("=_{}", mail.boundary))
+            .singlepart(part("text/plain; charset=utf-8", mail.text))
+            .singlepart(part("text/html; charset=utf-8", mail.html));
+        if let Some((method, calendar)) = mail.calendar {
             parts = parts.singlepart(part(&format!("text/calendar; charset=utf-8; method={}", method.as_str()), calendar));
         }
         builder.multipart(parts).unwrap().formatted()
@@ -228,7 +225,7 @@ mod tests {
         fn it_is_what_the_library_writes(texts in proptest::array::uniform4(said()), seconds in 0..4_000_000_000_i64, domain in "[a-z]{1,60}", which in 0..4_u8) {
             let [subject, name, text, html] = texts;
             let [ann, desk] = ["ann@example.com", "desk@example.org"].map(|address| EmailAddress::parse(address).unwrap());
-            let letter = Letter {
+            let mail = MailParts {
                 from: ("Lakeside", &desk),
                 reply_to: (which & 1 == 0).then_some(&desk),
                 to: (&name, &ann),
@@ -243,7 +240,7 @@ mod tests {
                 logo: None,
                 calendar: (which & 2 == 0).then_some((Method::Cancel, "BEGIN:VCALENDAR\r\n")),
             };
-            let [ours, library] = [write(&letter).unwrap(), by_the_library(&letter)].map(|bytes| String::from_utf8(bytes).unwrap());
+            let [ours, library] = [write(&mail).unwrap(), by_the_library(&mail)].map(|bytes| String::from_utf8(bytes).unwrap());
             prop_assert_eq!(ours, library);
         }
     }

@@ -89,7 +89,7 @@ impl Renderer {
         let reference = self.derive(&[b"staff", &letter.key.0]);
         let message_id = format!("<{reference}@{}>", settings.from.domain());
         let logo_id = logo_id(settings);
-        let bytes = mail::write(&mail::Letter {
+        let bytes = mail::write(&mail::MailParts {
             from: (&settings.from_name, &settings.from),
             reply_to: None,
             to: ("", letter.to),

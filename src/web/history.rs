@@ -42,7 +42,7 @@ mod tests {
         for rows in [0_i64, 1, 2, 7, 64] {
             let outbox = MemoryOutbox::new([0; 32]);
             for n in 0..rows {
-                outbox.note(minute(n), Event::LogIn, "jane").await.unwrap();
+                outbox.record_event(minute(n), Event::LogIn, "jane").await.unwrap();
             }
             assert_eq!(outbox.ledger_end().await.unwrap(), rows);
             for from in [-1, 0, 1, 6, rows - 1, rows, rows + 9] {

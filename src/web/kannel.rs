@@ -15,7 +15,7 @@ use super::problem::Problem;
 use super::{Callback, Shared, feedback, request};
 use crate::feedback::{DeliveryReport, Reply};
 use crate::outcome::redacted;
-use crate::receipt::Fate;
+use crate::receipt::DeliveryStatus;
 
 /// GET of a report or of a text.
 pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<String>, RawQuery(query): RawQuery) -> Response {
@@ -90,20 +90,22 @@ fn field(fields: &Fields, name: &str) -> Option<String> {
 /// | 32, 64 | expired; its end is not known | undelivered: nobody can say that it arrived |
 ///
 /// Of several the worst counts: what is wrongly listed is looked at, what is wrongly left out is not.
-fn fate(mask: u32) -> Option<Fate> {
+fn fate(mask: u32) -> Option<DeliveryStatus> {
     let has = |bits: u32| mask & bits != 0;
     match () {
-        () if has(16) => Some(Fate::Failed),
-        () if has(2 | 32 | 64) => Some(Fate::Undelivered),
-        () if has(1) => Some(Fate::Delivered),
-        () if has(4 | 8) => Some(Fate::Sent),
+        () if has(16) => Some(DeliveryStatus::Failed),
+        () if has(2 | 32 | 64) => Some(DeliveryStatus::Undelivered),
+        () if has(1) => Some(DeliveryStatus::Delivered),
+        () if has(4 | 8) => Some(DeliveryStatus::Sent),
         () => None,
     }
 }
 
 fn report(fields: &Fields) -> Option<DeliveryReport> {
     let fate = fate(field(fields, "type")?.trim().parse().ok()?)?;
-    let detail = field(fields, "answer").filter(|_| matches!(fate, Fate::Undelivered | Fate::Failed)).map(|text| redacted(&text));
+    let detail = field(fields, "answer")
+        .filter(|_| matches!(fate, DeliveryStatus::Undelivered | DeliveryStatus::Failed))
+        .map(|text| redacted(&text));
     Some(DeliveryReport { reference: None, ours: Some(field(fields, "ref")?), fate, detail, remember: None, recipient: None })
 }
 
@@ -128,20 +130,20 @@ mod tests {
     #[test]
     fn reports() {
         for (kind, fate) in [
-            ("1", Some(Fate::Delivered)),
-            ("2", Some(Fate::Undelivered)),
-            ("4", Some(Fate::Sent)),
-            ("8", Some(Fate::Sent)),
-            ("16", Some(Fate::Failed)),
-            ("32", Some(Fate::Undelivered)),
-            ("64", Some(Fate::Undelivered)),
-            ("34", Some(Fate::Undelivered)),
-            ("66", Some(Fate::Undelivered)),
-            ("3", Some(Fate::Undelivered)),
-            ("9", Some(Fate::Delivered)),
-            ("12", Some(Fate::Sent)),
-            ("24", Some(Fate::Failed)),
-            ("18", Some(Fate::Failed)),
+            ("1", Some(DeliveryStatus::Delivered)),
+            ("2", Some(DeliveryStatus::Undelivered)),
+            ("4", Some(DeliveryStatus::Sent)),
+            ("8", Some(DeliveryStatus::Sent)),
+            ("16", Some(DeliveryStatus::Failed)),
+            ("32", Some(DeliveryStatus::Undelivered)),
+            ("64", Some(DeliveryStatus::Undelivered)),
+            ("34", Some(DeliveryStatus::Undelivered)),
+            ("66", Some(DeliveryStatus::Undelivered)),
+            ("3", Some(DeliveryStatus::Undelivered)),
+            ("9", Some(DeliveryStatus::Delivered)),
+            ("12", Some(DeliveryStatus::Sent)),
+            ("24", Some(DeliveryStatus::Failed)),
+            ("18", Some(DeliveryStatus::Failed)),
             ("0", None),
             ("128", None),
             ("-1", None),
@@ -151,7 +153,8 @@ mod tests {
         ] {
             let report = report(&parse(&format!("ref=abc&type={kind}&answer=ERR+no%20route")));
             assert_eq!(report.as_ref().map(|r| r.fate), fate, "{kind}");
-            let shown = fate.filter(|f| matches!(f, Fate::Undelivered | Fate::Failed)).map(|_| "ERR no route".to_owned());
+            let shown =
+                fate.filter(|f| matches!(f, DeliveryStatus::Undelivered | DeliveryStatus::Failed)).map(|_| "ERR no route".to_owned());
             assert_eq!(report.and_then(|r| r.detail), shown);
         }
         assert_eq!(report(&parse("type=1")), None);

@@ -22,7 +22,7 @@ use super::problem::Problem;
 use super::{Callback, Shared, TwilioAccount as Account, feedback, request};
 use crate::feedback::{DeliveryReport, Reply};
 use crate::outcome::redacted;
-use crate::receipt::Fate;
+use crate::receipt::DeliveryStatus;
 use crate::suppression::Suppression;
 
 /// Largest request, in bytes: a text of 1,600 characters and Twilio's own fields.
@@ -177,13 +177,13 @@ fn status(form: &Form) -> Option<&str> {
 /// A status callback, with our reference from its address.
 fn report(form: &Form, ours: Option<String>) -> Option<DeliveryReport> {
     let fate = match status(form)? {
-        "delivered" | "read" => Fate::Delivered,
-        "undelivered" => Fate::Undelivered,
-        "failed" | "canceled" => Fate::Failed,
+        "delivered" | "read" => DeliveryStatus::Delivered,
+        "undelivered" => DeliveryStatus::Undelivered,
+        "failed" | "canceled" => DeliveryStatus::Failed,
         // Accepted, scheduled, queued, sending, sent: Twilio has it.
-        _ => Fate::Sent,
+        _ => DeliveryStatus::Sent,
     };
-    let code = field(form, "ErrorCode").filter(|_| matches!(fate, Fate::Undelivered | Fate::Failed));
+    let code = field(form, "ErrorCode").filter(|_| matches!(fate, DeliveryStatus::Undelivered | DeliveryStatus::Failed));
     Some(DeliveryReport {
         reference: sid(form),
         ours,
@@ -360,15 +360,15 @@ mod tests {
     #[test]
     fn statuses() {
         for (text, fate, detail, remember) in [
-            ("MessageStatus=queued", Fate::Sent, None, None),
-            ("MessageStatus=sent", Fate::Sent, None, None),
-            ("MessageStatus=delivered", Fate::Delivered, None, None),
-            ("MessageStatus=undelivered&ErrorCode=30003", Fate::Undelivered, Some("30003"), None),
-            ("MessageStatus=undelivered&ErrorCode=30005", Fate::Undelivered, Some("30005"), Some(Suppression::Bounced)),
-            ("MessageStatus=undelivered&ErrorCode=30006", Fate::Undelivered, Some("30006"), Some(Suppression::Bounced)),
-            ("MessageStatus=failed&ErrorCode=21610", Fate::Failed, Some("21610"), Some(Suppression::OptedOut)),
-            ("MessageStatus=failed&ErrorCode=30007", Fate::Failed, Some("30007"), None),
-            ("MessageStatus=delivered&ErrorCode=30005", Fate::Delivered, None, None),
+            ("MessageStatus=queued", DeliveryStatus::Sent, None, None),
+            ("MessageStatus=sent", DeliveryStatus::Sent, None, None),
+            ("MessageStatus=delivered", DeliveryStatus::Delivered, None, None),
+            ("MessageStatus=undelivered&ErrorCode=30003", DeliveryStatus::Undelivered, Some("30003"), None),
+            ("MessageStatus=undelivered&ErrorCode=30005", DeliveryStatus::Undelivered, Some("30005"), Some(Suppression::Bounced)),
+            ("MessageStatus=undelivered&ErrorCode=30006", DeliveryStatus::Undelivered, Some("30006"), Some(Suppression::Bounced)),
+            ("MessageStatus=failed&ErrorCode=21610", DeliveryStatus::Failed, Some("21610"), Some(Suppression::OptedOut)),
+            ("MessageStatus=failed&ErrorCode=30007", DeliveryStatus::Failed, Some("30007"), None),
+            ("MessageStatus=delivered&ErrorCode=30005", DeliveryStatus::Delivered, None, None),
         ] {
             let report = report(&form(&format!("{text}&MessageSid=SM1")), Some("abc".to_owned())).unwrap();
             assert_eq!((report.fate, report.detail.as_deref(), report.remember), (fate, detail, remember), "{text}");

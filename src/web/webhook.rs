@@ -19,7 +19,7 @@ use super::{Callback, Shared, feedback, request};
 use crate::feedback::{DeliveryReport, Reply};
 use crate::json_pointer::At;
 use crate::outcome::redacted;
-use crate::receipt::Fate;
+use crate::receipt::DeliveryStatus;
 use crate::suppression::Suppression;
 
 /// Largest request, in bytes: some providers send a hundred receipts at once.
@@ -86,14 +86,14 @@ pub enum Word {
 }
 
 impl Word {
-    fn says(self) -> (Fate, Option<Suppression>) {
+    fn says(self) -> (DeliveryStatus, Option<Suppression>) {
         match self {
-            Self::Sent => (Fate::Sent, None),
-            Self::Delivered => (Fate::Delivered, None),
-            Self::Undelivered => (Fate::Undelivered, None),
-            Self::Failed => (Fate::Failed, None),
-            Self::InvalidNumber => (Fate::Failed, Some(Suppression::Bounced)),
-            Self::OptedOut => (Fate::Failed, Some(Suppression::OptedOut)),
+            Self::Sent => (DeliveryStatus::Sent, None),
+            Self::Delivered => (DeliveryStatus::Delivered, None),
+            Self::Undelivered => (DeliveryStatus::Undelivered, None),
+            Self::Failed => (DeliveryStatus::Failed, None),
+            Self::InvalidNumber => (DeliveryStatus::Failed, Some(Suppression::Bounced)),
+            Self::OptedOut => (DeliveryStatus::Failed, Some(Suppression::OptedOut)),
         }
     }
 }
@@ -179,7 +179,11 @@ impl ReceiptForm {
         }
         let Some(word) = self.words.get(&status) else { return Some(Event::Nothing) };
         let (fate, remember) = word.says();
-        let detail = self.detail.as_ref().filter(|_| matches!(fate, Fate::Undelivered | Fate::Failed)).and_then(|at| text(event, at));
+        let detail = self
+            .detail
+            .as_ref()
+            .filter(|_| matches!(fate, DeliveryStatus::Undelivered | DeliveryStatus::Failed))
+            .and_then(|at| text(event, at));
         Some(Event::Receipt(DeliveryReport {
             reference,
             ours,
@@ -249,13 +253,13 @@ mod tests {
             Some(Event::Receipt(DeliveryReport { reference, ours, fate, detail: detail.map(str::to_owned), remember, recipient: None }))
         };
         for (event, want) in [
-            (json!({"id": 7, "status": {"name": "DELIVRD"}, "error": "none"}), report(Fate::Delivered, None, None)),
+            (json!({"id": 7, "status": {"name": "DELIVRD"}, "error": "none"}), report(DeliveryStatus::Delivered, None, None)),
             (
                 json!({"id": "7", "status": {"name": "UNDELIV"}, "error": "to 4045550100"}),
-                report(Fate::Undelivered, Some("to (number)"), None),
+                report(DeliveryStatus::Undelivered, Some("to (number)"), None),
             ),
-            (json!({"id": "7", "status": {"name": 9}}), report(Fate::Failed, None, Some(Suppression::Bounced))),
-            (json!({"id": "7", "status": {"name": "STOPPED"}}), report(Fate::Failed, None, Some(Suppression::OptedOut))),
+            (json!({"id": "7", "status": {"name": 9}}), report(DeliveryStatus::Failed, None, Some(Suppression::Bounced))),
+            (json!({"id": "7", "status": {"name": "STOPPED"}}), report(DeliveryStatus::Failed, None, Some(Suppression::OptedOut))),
             (json!({"id": "7", "status": {"name": "BUFFERED"}}), Some(Event::Nothing)),
             (json!({"status": {"name": "DELIVRD"}}), None),
             (json!({"id": "x".repeat(200), "status": {"name": "DELIVRD"}}), None),

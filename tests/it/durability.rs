@@ -266,7 +266,7 @@ async fn two_processes_write_in_turn() {
         let store = store.clone();
         work.spawn(async move {
             for _ in 0..EACH {
-                store.note(minute(0), event.into(), "").await.unwrap();
+                store.record_event(minute(0), event.into(), "").await.unwrap();
             }
         });
     }

@@ -12,7 +12,7 @@ use punctual::desk::Desk;
 use punctual::entry::{Entry, State};
 use punctual::outbox::Filter;
 use punctual::plan::Policy;
-use punctual::receipt::Fate;
+use punctual::receipt::DeliveryStatus;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -115,7 +115,7 @@ impl Practice {
         panic!("no invite is {state}: {:?}", all.iter().map(|e| (e.state, e.server_reply.clone())).collect::<Vec<_>>());
     }
 
-    pub(crate) async fn fate(&self, entry: &Entry) -> Option<Fate> {
+    pub(crate) async fn fate(&self, entry: &Entry) -> Option<DeliveryStatus> {
         self.engine.outbox().deliveries(entry.notice.key).await.unwrap().0.last().and_then(|d| d.receipt)
     }
 

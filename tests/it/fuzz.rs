@@ -16,7 +16,7 @@ use punctual::feedback::{bounce, is_reference};
 use punctual::message::Content;
 use punctual::notice::Occasion;
 use punctual::outcome::{Outcome, Unsaid, redacted};
-use punctual::receipt::Fate;
+use punctual::receipt::DeliveryStatus;
 use punctual::render::{RenderError, Renderer};
 use punctual::session::Rsvp;
 use punctual::source::json;
@@ -295,10 +295,10 @@ fn bounces() {
         include_bytes!("../fixtures/bounces/qmail.eml"),
     ];
     let fates = examples.map(|example| bounce::read(example).map(|report| (report.fate, report.remember)));
-    let gone = Ok((Fate::Undelivered, Some(Suppression::Bounced)));
-    let letter = Ok((Fate::Undelivered, None));
+    let gone = Ok((DeliveryStatus::Undelivered, Some(Suppression::Bounced)));
+    let letter = Ok((DeliveryStatus::Undelivered, None));
     // Of the second one only the code speaks of a mailbox, beside words that nobody knows.
-    assert_eq!(fates, [gone, letter, Ok((Fate::Delivered, None)), letter], "the examples themselves");
+    assert_eq!(fates, [gone, letter, Ok((DeliveryStatus::Delivered, None)), letter], "the examples themselves");
     let words = [
         "Action: failed\r\n",
         "Action: delivered\r\n",
@@ -333,7 +333,7 @@ fn bounces() {
         let Ok(report) = read else { return };
         assert!(report.ours.as_deref().is_some_and(is_reference) && report.reference.is_none(), "{report:?}");
         assert!(
-            report.remember.is_none() || (report.fate, report.remember) == (Fate::Undelivered, Some(Suppression::Bounced)),
+            report.remember.is_none() || (report.fate, report.remember) == (DeliveryStatus::Undelivered, Some(Suppression::Bounced)),
             "{report:?}"
         );
         let detail = report.detail.unwrap_or_default();

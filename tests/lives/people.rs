@@ -11,7 +11,7 @@ use punctual::feedback::{DeliveryReport, Reply};
 use punctual::guard::Verdict;
 use punctual::notice::NoticeKey;
 use punctual::outbox::Act;
-use punctual::receipt::Fate as Arrival;
+use punctual::receipt::DeliveryStatus as Arrival;
 use punctual::suppression::{Suppression, suppression_key};
 
 use super::engine::{self, CONFIGURED};

@@ -25,9 +25,9 @@ use punctual::outbox::memory::MemoryOutbox;
 use punctual::outbox::postgres::{PostgresOutbox, Server};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{
-    Act, Acts, Alert, Answer, Applied, Ask, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Feedback, Filter, FindsAgain, Lately, Lease,
-    Nodes, NotedSession, Outbox, Purged, Queries, Recovered, Rest, Restored, Result, Retention, Scheduled, Seen, SeenSession, Settlement,
-    SourceRow, StaffLetter, Status, Transport, TransportName, Transports, Upkeep, Walk, Walks,
+    Act, Acts, Alert, Answer, Applied, Ask, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Feedback, Filter, FindsAgain, Lease, Nodes,
+    NotedSession, Outbox, Purged, Queries, RecentEnd, Recovered, Rest, Restored, Result, Retention, Scheduled, Seen, SeenSession,
+    Settlement, SourceRow, StaffLetter, Status, Transport, TransportName, Transports, Upkeep, Walk, Walks,
 };
 use punctual::receipt::{About, Receipt, Received, Undelivered};
 use punctual::session::stored::{Also, StoredSession};
@@ -292,7 +292,7 @@ asks!(Attempts {
     reroute(lease: Lease, transport: &str) -> bool;
     settle(at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Vec<bool>, after Settle;
     settle_with_next(at: DateTime<Utc>, lease: Lease, end: Settlement) -> bool, after Settle;
-    settled_lately(channel: Channel, rows: usize) -> Vec<Lately>;
+    settled_lately(channel: Channel, rows: usize) -> Vec<RecentEnd>;
     take_back(rejected: &[(NoticeKey, Option<DateTime<Utc>>)], now: DateTime<Utc>) -> usize;
     recover(owner: &str, now: DateTime<Utc>, everything: bool) -> Recovered;
     lapse(now: DateTime<Utc>) -> Vec<Entry>;
@@ -320,8 +320,8 @@ asks!(Acts {
     ask(now: DateTime<Utc>, source: &str, notice: Notice, detail: &str) -> bool;
     act_by(who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> usize;
     resend(who: Option<&str>, keys: &[NoticeKey], to: Option<&Address>, now: DateTime<Utc>) -> Vec<Resent>;
-    note(at: DateTime<Utc>, event: Event, detail: &str) -> ();
-    witness(at: DateTime<Utc>, event: Event, detail: &str, about: Option<(SessionId, ParticipationId)>) -> ();
+    record_event(at: DateTime<Utc>, event: Event, detail: &str) -> ();
+    record_event_about(at: DateTime<Utc>, event: Event, detail: &str, about: Option<(SessionId, ParticipationId)>) -> ();
 });
 
 asks!(Queries {

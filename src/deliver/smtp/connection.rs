@@ -17,8 +17,8 @@ use tokio_rustls::TlsConnector;
 
 use super::body::Body;
 use super::classify::{Answer, Ended, Phase, before_a_message};
+use super::ehlo::EhloCapabilities;
 use super::hide;
-use super::offer::Offer;
 use super::reply::{Reply, code_of, first_of, is_one_reply, replies};
 use super::wire::Wire;
 use super::{Settings, Timeouts, Tls};
@@ -37,7 +37,7 @@ pub(super) struct Connection {
     smtp: AsyncSmtpConnection,
     wire: Wire,
     /// lettre keeps less of it.
-    offer: Offer,
+    capabilities: EhloCapabilities,
     encrypted: bool,
     /// Bytes of what was heard last that answer the body before: the answers to the envelope that left behind it follow.
     answered: usize,
@@ -107,8 +107,8 @@ impl Connection {
         wire.expect_reply(times.command);
         let smtp = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &hello).await;
         let smtp = smtp.map_err(|e| Refusal { phase: Phase::Greeting, answer: refusal_of(&e).ok_or_else(|| silence(&wire)) })?;
-        let offer = Offer::heard(&wire.heard());
-        let mut connection = Self { smtp, wire, offer, encrypted: settings.tls == Tls::Implicit, answered: 0 };
+        let capabilities = EhloCapabilities::parse(&wire.received());
+        let mut connection = Self { smtp, wire, capabilities, encrypted: settings.tls == Tls::Implicit, answered: 0 };
         if let (Tls::Starttls, Some(connector)) = (settings.tls, connector) {
             connection.starttls(settings, connector, hello).await?;
         }
@@ -118,7 +118,7 @@ impl Connection {
 
     /// STARTTLS (RFC 3207), required. What the server says in clear text after its 220 is an attack or a defect.
     async fn starttls(&mut self, settings: &Settings, connector: &TlsConnector, hello: ClientId) -> Result<(), Refusal> {
-        if !self.offer.starttls {
+        if !self.capabilities.starttls {
             return Err(tls_fault("the server does not offer STARTTLS, and nothing is sent in clear text".to_owned()));
         }
         let answer = self.exchange(Starttls, settings.timeouts.command).await;
@@ -132,7 +132,7 @@ impl Connection {
         if !answer.as_ref().is_ok_and(Reply::is_done) {
             return Err(Refusal { phase: Phase::Greeting, answer });
         }
-        self.offer = Offer::heard(&self.wire.heard());
+        self.capabilities = EhloCapabilities::parse(&self.wire.received());
         Ok(())
     }
 
@@ -143,9 +143,9 @@ impl Connection {
         if !self.encrypted && !loopback {
             return Err(fault("a password is not sent in clear text; set tls"));
         }
-        let mechanism = match &self.offer {
-            Offer { plain: true, .. } => Mechanism::Plain,
-            Offer { login: true, .. } => Mechanism::Login,
+        let mechanism = match &self.capabilities {
+            EhloCapabilities { plain: true, .. } => Mechanism::Plain,
+            EhloCapabilities { login: true, .. } => Mechanism::Login,
             _ => return Err(fault("the server offers neither PLAIN nor LOGIN")),
         };
         let credentials = Credentials::new(username.clone(), password.expose_secret().to_owned());
@@ -173,7 +173,7 @@ impl Connection {
     /// The envelope, up to the 354 answer to DATA. `size`: of the message, in bytes (RFC 1870 5).
     pub(super) async fn envelope(&mut self, from: &EmailAddress, to: &EmailAddress, size: u64, times: &Timeouts) -> Result<(), Refusal> {
         let commands = self.commands(from, to, size)?;
-        if self.offer.pipelining {
+        if self.capabilities.pipelining {
             self.wire.expect_reply(times.command);
             let first = self.smtp.command(Together(&commands)).await.map(drop);
             return self.answers_after(first).await;
@@ -188,16 +188,16 @@ impl Connection {
 
     /// What the envelope says. The error: the server takes no message of this size, by what it said of itself.
     fn commands(&self, from: &EmailAddress, to: &EmailAddress, size: u64) -> Result<[String; 3], Refusal> {
-        if let Some(max) = self.offer.size_max.filter(|&max| size > max) {
+        if let Some(max) = self.capabilities.size_max.filter(|&max| size > max) {
             return Err(Refusal { phase: Phase::Mail, answer: Ok(too_large(size, max)) });
         }
-        let size = if self.offer.sized { format!(" SIZE={size}") } else { String::new() };
+        let size = if self.capabilities.sized { format!(" SIZE={size}") } else { String::new() };
         Ok([format!("MAIL FROM:<{}>{size}\r\n", from.expose()), format!("RCPT TO:<{}>\r\n", to.expose()), "DATA\r\n".to_owned()])
     }
 
     /// The server takes several commands at once (RFC 2920).
     pub(super) fn pipelines(&self) -> bool {
-        self.offer.pipelining
+        self.capabilities.pipelining
     }
 
     /// The envelope of the next message leaves behind this body. `false`: the server does not take a message of that size.
@@ -225,7 +225,7 @@ impl Connection {
             }
             read = self.smtp.read_response().await.map(drop);
         }
-        let answers = replies(self.wire.heard().get(self.answered..).unwrap_or_default());
+        let answers = replies(self.wire.received().get(self.answered..).unwrap_or_default());
         self.answered = 0;
         if answers.len() > ENVELOPE.len() {
             // Which answer belongs to what? What is too many would be taken for the answer to the body.
@@ -249,14 +249,14 @@ impl Connection {
 
     /// Body and final dot, with what follows them, and the answer to the dot. One write: lettre's own would add a line end and a packet for the dot, and copy all of it.
     pub(super) async fn body(&mut self, body: &Body, times: &Timeouts) -> Ended {
-        let before = self.wire.said();
+        let before = self.wire.sent_bytes();
         self.wire.expect_reply(times.dot);
         // The results say less than the stream does.
         if self.wire.write_all(body.bytes()).await.is_ok() && self.wire.flush().await.is_ok() {
             let _ = self.smtp.read_response().await;
         }
-        let dotted = self.wire.said() - before > body.before_the_dot();
-        let heard = self.wire.heard();
+        let dotted = self.wire.sent_bytes() - before > body.before_the_dot();
+        let heard = self.wire.received();
         let first = if body.is_followed() { first_of(&heard) } else { &heard };
         self.answered = if body.is_followed() { first.len() } else { 0 };
         let answer = if dotted { answer_in(first, &self.wire) } else { Err(silence(&self.wire)) };
@@ -277,9 +277,9 @@ impl Connection {
     /// For `check --online`.
     pub(super) fn described(&self) -> String {
         let tls = if self.encrypted { "encrypted" } else { "not encrypted" };
-        let pipelining = if self.offer.pipelining { ", pipelining" } else { "" };
-        let size = self.offer.size_max.map_or_else(String::new, |max| format!(", messages of {} KiB at most", max / 1024));
-        format!("answers as {}, {tls}{pipelining}{size}", self.offer.name)
+        let pipelining = if self.capabilities.pipelining { ", pipelining" } else { "" };
+        let size = self.capabilities.size_max.map_or_else(String::new, |max| format!(", messages of {} KiB at most", max / 1024));
+        format!("answers as {}, {tls}{pipelining}{size}", self.capabilities.name)
     }
 
     /// One command, one reply.
@@ -310,7 +310,7 @@ async fn connect(settings: &Settings) -> Result<TcpStream, String> {
 
 /// The one reply that was heard since we last spoke: nothing less and nothing more.
 fn answer_of(wire: &Wire) -> Answer {
-    answer_in(&wire.heard(), wire)
+    answer_in(&wire.received(), wire)
 }
 
 fn answer_in(heard: &[u8], wire: &Wire) -> Answer {

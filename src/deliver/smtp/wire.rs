@@ -117,7 +117,7 @@ struct Line {
     reply_limit: Duration,
     block_limit: Duration,
     timer: Pin<Box<Sleep>>,
-    waiting: Waiting,
+    waiting: TimerFor,
     heard: Vec<u8>,
     form: Form,
     said: u64,
@@ -128,7 +128,7 @@ struct Line {
 
 /// What the timer runs for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Waiting {
+enum TimerFor {
     Nothing,
     Reply,
     Room,
@@ -167,7 +167,7 @@ impl Wire {
             reply_limit: block_limit,
             block_limit,
             timer: Box::pin(sleep(Duration::ZERO)),
-            waiting: Waiting::Nothing,
+            waiting: TimerFor::Nothing,
             heard: Vec::new(),
             form: Form::default(),
             said: 0,
@@ -191,7 +191,7 @@ impl Wire {
     pub(super) fn expect_reply(&self, limit: Duration) {
         let mut line = self.line();
         line.reply_limit = limit;
-        line.waiting = Waiting::Nothing;
+        line.waiting = TimerFor::Nothing;
     }
 
     /// Starts TLS in place. What the server said before is no part of it.
@@ -207,12 +207,12 @@ impl Wire {
     }
 
     /// Bytes that were handed to the network so far.
-    pub(super) fn said(&self) -> u64 {
+    pub(super) fn sent_bytes(&self) -> u64 {
         self.line().said
     }
 
     /// What the server said since we last spoke.
-    pub(super) fn heard(&self) -> Vec<u8> {
+    pub(super) fn received(&self) -> Vec<u8> {
         self.line().heard.clone()
     }
 
@@ -239,10 +239,10 @@ impl Line {
     }
 
     /// Pending, until the time for what we wait for is over.
-    fn wait<T>(&mut self, cx: &mut Context<'_>, waiting: Waiting) -> Poll<io::Result<T>> {
+    fn wait<T>(&mut self, cx: &mut Context<'_>, waiting: TimerFor) -> Poll<io::Result<T>> {
         let (limit, failure) = match waiting {
-            Waiting::Reply | Waiting::Nothing => (self.reply_limit, Failure::Silent(self.reply_limit)),
-            Waiting::Room => (self.block_limit, Failure::Stuck(self.block_limit)),
+            TimerFor::Reply | TimerFor::Nothing => (self.reply_limit, Failure::Silent(self.reply_limit)),
+            TimerFor::Room => (self.block_limit, Failure::Stuck(self.block_limit)),
         };
         if self.waiting != waiting {
             self.waiting = waiting;
@@ -262,7 +262,7 @@ impl Line {
         match Pin::new(&mut self.io).poll_read(cx, &mut read) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(e)) => return self.fail(Failure::Network(e.kind())),
-            Poll::Pending => return self.wait(cx, Waiting::Reply),
+            Poll::Pending => return self.wait(cx, TimerFor::Reply),
         }
         let new = read.filled();
         self.closed = new.is_empty();
@@ -285,11 +285,11 @@ impl Line {
             Poll::Ready(Ok(taken)) => {
                 self.said += taken as u64;
                 self.heard.clear();
-                self.waiting = Waiting::Nothing;
+                self.waiting = TimerFor::Nothing;
                 Poll::Ready(Ok(taken))
             }
             Poll::Ready(Err(e)) => self.fail(Failure::Network(e.kind())),
-            Poll::Pending => self.wait(cx, Waiting::Room),
+            Poll::Pending => self.wait(cx, TimerFor::Room),
         }
     }
 
@@ -298,7 +298,7 @@ impl Line {
         match Pin::new(&mut self.io).poll_flush(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
             Poll::Ready(Err(e)) => self.fail(Failure::Network(e.kind())),
-            Poll::Pending => self.wait(cx, Waiting::Room),
+            Poll::Pending => self.wait(cx, TimerFor::Room),
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Letters: bounces in a server's own words (qmail, old Exim, gateways, older Exchange), in the languages that servers are set up in.
 //!
 //! A letter that names a message of ours and comes from a mail system, or says that something was not delivered, is a message that did not arrive:
-//! [`Fate::Undelivered`]. It never suppresses an address. One that only tells of a delay says that it is under way.
+//! [`DeliveryStatus::Undelivered`]. It never suppresses an address. One that only tells of a delay says that it is under way.
 
 use mailparse::{MailHeader, MailHeaderMap};
 
 use super::Leaf;
 use crate::feedback::DeliveryReport;
 use crate::outcome::redacted;
-use crate::receipt::Fate;
+use crate::receipt::DeliveryStatus;
 
 /// Bytes of a letter's text in which the server's own words are looked for: they come before what it returns.
 const WORDS_MAX: usize = 16 << 10;
@@ -184,15 +184,15 @@ pub(super) fn said(headers: &[MailHeader<'_>], leaves: &[Leaf<'_>]) -> Result<De
     // Somebody answers, and speaks of a letter of their own.
     let answers = !system && !failed && ANSWERS.iter().any(|word| subject.trim_start().starts_with(word));
     let fate = match () {
-        () if has(&FAILED, &subject) && !answers => Fate::Undelivered,
-        () if system && has(&DELAYED, &subject) => Fate::Sent,
+        () if has(&FAILED, &subject) && !answers => DeliveryStatus::Undelivered,
+        () if system && has(&DELAYED, &subject) => DeliveryStatus::Sent,
         () if has(&ARRIVED, &subject) => return Err("it says that the message arrived, in words of its own"),
         () if !system && !failed => return Err("it comes from no mail system, and does not say that the message did not arrive"),
-        () if failed || has(&FAILED, &lower) => Fate::Undelivered,
-        () if has(&DELAYED, &lower) => Fate::Sent,
+        () if failed || has(&FAILED, &lower) => DeliveryStatus::Undelivered,
+        () if has(&DELAYED, &lower) => DeliveryStatus::Sent,
         () if has(&ARRIVED, &lower) => return Err("it says that the message arrived, in words of its own"),
         // A mail system that writes back about one of our messages, in words that nobody knows here.
-        () => Fate::Undelivered,
+        () => DeliveryStatus::Undelivered,
     };
     Ok(DeliveryReport { reference: None, ours: None, fate, detail: Some(detail(&text)), remember: None, recipient: None })
 }

@@ -5,7 +5,7 @@ use mailparse::{MailHeader, MailHeaderMap, parse_headers};
 use super::judged::{self, Words};
 use crate::feedback::DeliveryReport;
 use crate::outcome::{EnhancedStatus, redacted};
-use crate::receipt::Fate;
+use crate::receipt::DeliveryStatus;
 use crate::session::RawContact;
 use crate::suppression::Suppression;
 
@@ -14,7 +14,7 @@ const RECIPIENTS_MAX: usize = 50;
 
 /// What is said of one recipient.
 struct Status {
-    fate: Fate,
+    fate: DeliveryStatus,
     remember: Option<Suppression>,
     detail: String,
     /// The mailbox that failed.
@@ -25,7 +25,7 @@ struct Status {
 /// say what was left out: it is believed in what became of the message alone. `None`: no recipient's fields can be read.
 pub(super) fn said(parts: impl Iterator<Item = String>, in_report: bool) -> Option<DeliveryReport> {
     let statuses: Vec<Status> = parts.flat_map(|part| of_part(&part)).collect();
-    let some_arrived = statuses.iter().any(|s| s.fate == Fate::Delivered);
+    let some_arrived = statuses.iter().any(|s| s.fate == DeliveryStatus::Delivered);
     // A mail that reached one mailbox of several has arrived; else the worst counts.
     let said = statuses.into_iter().max_by_key(|s| s.fate)?;
     Some(DeliveryReport {
@@ -66,33 +66,33 @@ fn of_group(group: &[u8]) -> Vec<Status> {
 }
 
 /// `failed`, also with a comment behind it.
-fn by_action(action: &str) -> Option<Fate> {
+fn by_action(action: &str) -> Option<DeliveryStatus> {
     let word: String = action.trim().chars().take_while(char::is_ascii_alphabetic).collect();
     match word.to_ascii_lowercase().as_str() {
-        "failed" | "failure" => Some(Fate::Undelivered),
-        "delivered" | "expanded" => Some(Fate::Delivered),
-        "delayed" | "relayed" => Some(Fate::Sent),
+        "failed" | "failure" => Some(DeliveryStatus::Undelivered),
+        "delivered" | "expanded" => Some(DeliveryStatus::Delivered),
+        "delayed" | "relayed" => Some(DeliveryStatus::Sent),
         _ => None,
     }
 }
 
 /// Without an action: 5.y.z did not arrive, 2.y.z did. 4.y.z may be tried again, or be given up: the words around it must tell.
-fn by_status(status: &str) -> Option<Fate> {
+fn by_status(status: &str) -> Option<DeliveryStatus> {
     match status.split_whitespace().next().and_then(EnhancedStatus::parse)?.0 {
-        5 => Some(Fate::Undelivered),
-        2 => Some(Fate::Delivered),
+        5 => Some(DeliveryStatus::Undelivered),
+        2 => Some(DeliveryStatus::Delivered),
         _ => None,
     }
 }
 
 /// `is_whole`: no field of it is missing, or there twice.
-fn of_recipient(fields: &[MailHeader<'_>], fate: Fate, is_whole: bool) -> Status {
+fn of_recipient(fields: &[MailHeader<'_>], fate: DeliveryStatus, is_whole: bool) -> Status {
     let status = fields.get_first_value("Status").unwrap_or_default();
     let said = fields.get_first_value("Diagnostic-Code").unwrap_or_default();
     let recipient = fields.get_first_value("Final-Recipient").and_then(|field| mailbox(&field));
     // Whose mailbox it is must be said: a mail that was forwarded says nothing of the address that it was sent to.
     let is_gone = |recipient: &RawContact| judged::is_gone(&Words { status: &status, said: &said, recipient: &recipient.0 });
-    let gone = is_whole && fate == Fate::Undelivered && recipient.as_ref().is_some_and(is_gone);
+    let gone = is_whole && fate == DeliveryStatus::Undelivered && recipient.as_ref().is_some_and(is_gone);
     let remember = gone.then_some(Suppression::Bounced);
     let code = status.split_whitespace().next().unwrap_or_default();
     Status { fate, remember, detail: redacted(format!("{code} {said}").trim()), recipient }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-use crate::receipt::Fate;
+use crate::receipt::DeliveryStatus;
 use crate::suppression::Suppression;
 
 const REFERENCE: &str = "abcdefghijklmnopqrstuvwxyz234567";
@@ -35,24 +35,24 @@ fn letter(head: &str, text: &str) -> String {
 #[test]
 fn what_servers_tell() {
     for (action, status, fate, remember) in [
-        ("failed", "5.1.1", Fate::Undelivered, true),
-        ("Failed", "5.1.10 (none)", Fate::Undelivered, true),
-        ("failed", "5.2.1", Fate::Undelivered, true),
-        ("failed", "5.4.4", Fate::Undelivered, false),
-        ("failed", "5.0.0", Fate::Undelivered, true),
-        ("failed", "5.1.0", Fate::Undelivered, true),
-        ("failed", "5.1.7", Fate::Undelivered, false),
-        ("failed", "5.1.8", Fate::Undelivered, false),
-        ("failed", "5.2.0", Fate::Undelivered, true),
-        ("failed", "5.2.2", Fate::Undelivered, false),
-        ("failed", "5.4.1", Fate::Undelivered, false),
-        ("failed", "5.3.4", Fate::Undelivered, false),
-        ("failed", "5.7.1", Fate::Undelivered, false),
-        ("failed", "4.4.1", Fate::Undelivered, false),
-        ("failed", "", Fate::Undelivered, false),
-        ("delayed", "4.4.1", Fate::Sent, false),
-        ("relayed", "2.0.0", Fate::Sent, false),
-        ("delivered", "2.0.0", Fate::Delivered, false),
+        ("failed", "5.1.1", DeliveryStatus::Undelivered, true),
+        ("Failed", "5.1.10 (none)", DeliveryStatus::Undelivered, true),
+        ("failed", "5.2.1", DeliveryStatus::Undelivered, true),
+        ("failed", "5.4.4", DeliveryStatus::Undelivered, false),
+        ("failed", "5.0.0", DeliveryStatus::Undelivered, true),
+        ("failed", "5.1.0", DeliveryStatus::Undelivered, true),
+        ("failed", "5.1.7", DeliveryStatus::Undelivered, false),
+        ("failed", "5.1.8", DeliveryStatus::Undelivered, false),
+        ("failed", "5.2.0", DeliveryStatus::Undelivered, true),
+        ("failed", "5.2.2", DeliveryStatus::Undelivered, false),
+        ("failed", "5.4.1", DeliveryStatus::Undelivered, false),
+        ("failed", "5.3.4", DeliveryStatus::Undelivered, false),
+        ("failed", "5.7.1", DeliveryStatus::Undelivered, false),
+        ("failed", "4.4.1", DeliveryStatus::Undelivered, false),
+        ("failed", "", DeliveryStatus::Undelivered, false),
+        ("delayed", "4.4.1", DeliveryStatus::Sent, false),
+        ("relayed", "2.0.0", DeliveryStatus::Sent, false),
+        ("delivered", "2.0.0", DeliveryStatus::Delivered, false),
     ] {
         for original in ["text/rfc822-headers", "message/rfc822", "Text/RFC822-Headers; charset=us-ascii"] {
             let read = read(report(&of(action, status), original).as_bytes()).unwrap();
@@ -103,7 +103,7 @@ fn nobody_is_suppressed_who_is_not_named() {
 fn an_alias_that_reached_somebody_is_not_suppressed() {
     let both = format!("{}\r\n{}", of("failed", "5.1.1"), of("delivered", "2.0.0"));
     let read = read(report(&both, "message/rfc822").as_bytes()).unwrap();
-    assert_eq!((read.fate, read.remember), (Fate::Delivered, None));
+    assert_eq!((read.fate, read.remember), (DeliveryStatus::Delivered, None));
 }
 
 #[test]
@@ -137,66 +137,78 @@ fn letters_of_servers() {
         (
             "From: MAILER-DAEMON@mx.example\r\nSubject: failure notice",
             format!("This is a permanent error; I've given up.\r\n{gone}"),
-            Fate::Undelivered,
+            DeliveryStatus::Undelivered,
         ),
         // Exim.
         (
             "From: Mail Delivery System <Mailer-Daemon@mx.example>\r\nSubject: Mail delivery failed: returning message to sender\r\nAuto-Submitted: auto-replied\r\nX-Failed-Recipients: trevor@example.com",
             gone.to_owned(),
-            Fate::Undelivered,
+            DeliveryStatus::Undelivered,
         ),
         (
             "From: Mail Delivery System <Mailer-Daemon@mx.example>\r\nSubject: Warning: message 1abcDE-0001 delayed 24 hours",
             "It has not yet been delivered. No action is required.".to_owned(),
-            Fate::Sent,
+            DeliveryStatus::Sent,
         ),
         // Postfix, as plain text.
         (
             "From: MAILER-DAEMON@mx.example (Mail Delivery System)\r\nSubject: Undelivered Mail Returned to Sender",
             gone.to_owned(),
-            Fate::Undelivered,
+            DeliveryStatus::Undelivered,
         ),
         // sendmail, and Gmail's old one.
         (
             "From: Mail Delivery Subsystem <MAILER-DAEMON@mx.example>\r\nSubject: Returned mail: see transcript for details",
             gone.to_owned(),
-            Fate::Undelivered,
+            DeliveryStatus::Undelivered,
         ),
         (
             "From: Mail Delivery Subsystem <mailer-daemon@mail.example>\r\nSubject: Delivery Status Notification (Failure)",
             "Delivery to the following recipient failed permanently".to_owned(),
-            Fate::Undelivered,
+            DeliveryStatus::Undelivered,
         ),
         (
             "From: Mail Delivery Subsystem <mailer-daemon@mail.example>\r\nSubject: Delivery Status Notification (Delay)",
             "It will be retried for 2 more days".to_owned(),
-            Fate::Sent,
+            DeliveryStatus::Sent,
         ),
         // Exchange, in four languages, and Domino.
         (
             "From: System Administrator <postmaster@practice.example>\r\nSubject: Undeliverable: Your video session",
             "#5.1.1".to_owned(),
-            Fate::Undelivered,
+            DeliveryStatus::Undelivered,
         ),
-        ("From: Postmaster <postmaster@praxis.example>\r\nSubject: Unzustellbar: Your video session", String::new(), Fate::Undelivered),
-        ("From: admin@cabinet.example\r\nSubject: =?utf-8?b?Tm9uIHJlbWlzwqA6IFNlc3Npb24=?=", String::new(), Fate::Undelivered),
-        ("From: correo@clinica.example\r\nSubject: No entregado: Your video session", String::new(), Fate::Undelivered),
+        (
+            "From: Postmaster <postmaster@praxis.example>\r\nSubject: Unzustellbar: Your video session",
+            String::new(),
+            DeliveryStatus::Undelivered,
+        ),
+        ("From: admin@cabinet.example\r\nSubject: =?utf-8?b?Tm9uIHJlbWlzwqA6IFNlc3Npb24=?=", String::new(), DeliveryStatus::Undelivered),
+        ("From: correo@clinica.example\r\nSubject: No entregado: Your video session", String::new(), DeliveryStatus::Undelivered),
         (
             "From: Postmaster@mx.example\r\nSubject: DELIVERY FAILURE: User trevor not listed in Domino Directory",
             String::new(),
-            Fate::Undelivered,
+            DeliveryStatus::Undelivered,
         ),
         // A mail system that calls itself otherwise, marks its bounce as an answer, or has no name.
-        ("From: noreply@mx.example\r\nSubject: Mail delivery failed\r\nAuto-Submitted: auto-replied", gone.to_owned(), Fate::Undelivered),
-        ("From: <>\r\nSubject: About your message", gone.to_owned(), Fate::Undelivered),
+        (
+            "From: noreply@mx.example\r\nSubject: Mail delivery failed\r\nAuto-Submitted: auto-replied",
+            gone.to_owned(),
+            DeliveryStatus::Undelivered,
+        ),
+        ("From: <>\r\nSubject: About your message", gone.to_owned(), DeliveryStatus::Undelivered),
         // A mail system in words that nobody knows here.
-        ("From: MAILER-DAEMON@mx.example\r\nSubject: =?utf-8?b?6YWN5L+h5LiN6IO9?=", "?".to_owned(), Fate::Undelivered),
+        ("From: MAILER-DAEMON@mx.example\r\nSubject: =?utf-8?b?6YWN5L+h5LiN6IO9?=", "?".to_owned(), DeliveryStatus::Undelivered),
         (
             "From: MAILER-DAEMON@mx.example\r\nSubject: Ihre Nachricht",
             "Die Zustellung verzögert sich, wir versuchen es weiter.".to_owned(),
-            Fate::Sent,
+            DeliveryStatus::Sent,
         ),
-        ("From: MAILER-DAEMON@mx.example\r\nSubject: Ihre Nachricht", "Sie konnte nicht zugestellt werden.".to_owned(), Fate::Undelivered),
+        (
+            "From: MAILER-DAEMON@mx.example\r\nSubject: Ihre Nachricht",
+            "Sie konnte nicht zugestellt werden.".to_owned(),
+            DeliveryStatus::Undelivered,
+        ),
     ] {
         let read = read(letter(head, &text).as_bytes()).unwrap_or_else(|why| panic!("{why}: {head}"));
         assert_eq!((read.fate, read.remember, read.ours.as_deref()), (fate, None, Some(REFERENCE)), "{head}");
@@ -315,12 +327,13 @@ fn a_report_in_an_odd_form_is_undelivered_all_the_same() {
         ("no fields at all", good.replace(&fields, "?\r\n"), false),
     ] {
         let read = read(mail.as_bytes()).unwrap_or_else(|why| panic!("{what}: {why}\n{mail}"));
-        assert_eq!((read.fate, read.ours.as_deref()), (Fate::Undelivered, Some(REFERENCE)), "{what}\n{mail}");
+        assert_eq!((read.fate, read.ours.as_deref()), (DeliveryStatus::Undelivered, Some(REFERENCE)), "{what}\n{mail}");
         assert_eq!(read.remember.is_some(), gone, "{what}\n{mail}");
     }
-    for (from, to, fate) in
-        [("Action: failed", "Action: delayed (4 hours)", Fate::Sent), ("Action: failed\r\nStatus: 5.1.1", "Status: 2.0.0", Fate::Delivered)]
-    {
+    for (from, to, fate) in [
+        ("Action: failed", "Action: delayed (4 hours)", DeliveryStatus::Sent),
+        ("Action: failed\r\nStatus: 5.1.1", "Status: 2.0.0", DeliveryStatus::Delivered),
+    ] {
         let read = read(good.replace(from, to).as_bytes()).unwrap();
         assert_eq!((read.fate, read.remember), (fate, None), "{to}");
     }
@@ -340,7 +353,7 @@ fn what_a_bounce_answers_names_the_message_and_suppresses_nobody() {
         format!("In-Reply-To: {id}\r\n{whole}"),
     ] {
         let read = read(mail.as_bytes()).unwrap_or_else(|why| panic!("{why}: {mail}"));
-        assert_eq!((read.fate, read.remember, read.ours.as_deref()), (Fate::Undelivered, None, Some(REFERENCE)), "{mail}");
+        assert_eq!((read.fate, read.remember, read.ours.as_deref()), (DeliveryStatus::Undelivered, None, Some(REFERENCE)), "{mail}");
     }
     assert!(read(letter("In-Reply-To: <0102@provider.example>").as_bytes()).is_err());
     for subject in ["Re: Your video session", "Re: my parcel was undelivered", "AW: konnte nicht kommen"] {
@@ -359,7 +372,11 @@ fn a_report_in_other_clothes_is_read_and_suppresses_only_as_a_report() {
     );
     for (mail, remember) in [(whole, true), (mixed, false), (wrapped, true)] {
         let read = read(mail.as_bytes()).unwrap();
-        assert_eq!((read.fate, read.ours.as_deref(), read.remember.is_some()), (Fate::Undelivered, Some(REFERENCE), remember), "{mail}");
+        assert_eq!(
+            (read.fate, read.ours.as_deref(), read.remember.is_some()),
+            (DeliveryStatus::Undelivered, Some(REFERENCE), remember),
+            "{mail}"
+        );
     }
 }
 

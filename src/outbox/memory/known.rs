@@ -9,7 +9,7 @@ use crate::contact::{Address, Channel, Number, PhoneNumber};
 use crate::entry::{Entry, State};
 use crate::known::{Expected, Known, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX};
 use crate::notice::{NoticeKey, Occasion, Reason};
-use crate::receipt::Fate;
+use crate::receipt::DeliveryStatus;
 use crate::session::{ParticipationId, SessionId};
 
 impl Tables {
@@ -19,7 +19,7 @@ impl Tables {
         let mut notices: Vec<KnownNotice> =
             keys.iter().map(|key| &self.rows[key]).filter(|row| row.entry.source == source).map(Into::into).collect();
         notices.sort_by_key(|n| (n.notice.due_at, n.notice.key));
-        let is_lost = |key: &NoticeKey| self.deliveries.get(key)?.last()?.1.receipt.map(Fate::is_lost);
+        let is_lost = |key: &NoticeKey| self.deliveries.get(key)?.last()?.1.receipt.map(DeliveryStatus::is_lost);
         notices.iter_mut().for_each(|n| n.undelivered = is_lost(&n.notice.key).unwrap_or(false));
         let reminded = self.reminded(source, session, &notices);
         let numbers = self.numbers(known.person.as_deref(), &notices);

@@ -7,7 +7,7 @@ use crate::entry::{Delivery, Entry, Phase, State};
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::transition::ARRIVED;
-use crate::receipt::{About, Fate, Receipt, Received, Undelivered};
+use crate::receipt::{About, DeliveryStatus, Receipt, Received, Undelivered};
 use crate::suppression::SaidBy;
 
 impl Tables {
@@ -27,7 +27,7 @@ impl Tables {
             row.receive(now);
             Some(row.clone())
         });
-        if receipt.fate.is_lost() || said.is_some_and(Fate::is_lost) {
+        if receipt.fate.is_lost() || said.is_some_and(DeliveryStatus::is_lost) {
             let entry = &self.rows[&key].entry;
             self.plan_again(&(entry.source.clone(), entry.notice.session));
         }
@@ -62,7 +62,7 @@ impl Tables {
         let mut found: Vec<(DateTime<Utc>, Undelivered)> = Vec::new();
         for row in self.rows.values().filter(|row| row.entry.notice.start > now) {
             let (entry, n) = (&row.entry, &row.entry.notice);
-            for d in self.of(n.key).filter(|d| matches!(d.receipt, Some(Fate::Undelivered | Fate::Failed))) {
+            for d in self.of(n.key).filter(|d| matches!(d.receipt, Some(DeliveryStatus::Undelivered | DeliveryStatus::Failed))) {
                 let (Some(fate), Some(at)) = (d.receipt, d.receipt_at) else { continue };
                 if self.mended(entry, at) {
                     continue;
@@ -94,7 +94,8 @@ impl Tables {
             e.source == of.source && e.notice.session == of.notice.session && e.notice.participation == of.notice.participation
         });
         theirs.into_iter().any(|e| {
-            let arrived = self.of(e.notice.key).any(|d| d.receipt == Some(Fate::Delivered) && d.receipt_at.is_some_and(|at| at >= since));
+            let arrived =
+                self.of(e.notice.key).any(|d| d.receipt == Some(DeliveryStatus::Delivered) && d.receipt_at.is_some_and(|at| at >= since));
             let elsewhere = e.notice.address != of.notice.address && e.state == State::Accepted;
             arrived || (elsewhere && e.accepted_at.is_some_and(|at| at >= since))
         })

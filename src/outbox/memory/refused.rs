@@ -7,12 +7,12 @@ use crate::contact::Channel;
 use crate::entry::AttemptEnd;
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
-use crate::outbox::Lately;
+use crate::outbox::RecentEnd;
 use crate::outbox::transition::REFUSED_US;
 use crate::suppression::{SaidBy, Suppression, suppression_key};
 
 impl Tables {
-    pub(super) fn settled_lately(&self, channel: Channel, rows: usize) -> Vec<Lately> {
+    pub(super) fn settled_lately(&self, channel: Channel, rows: usize) -> Vec<RecentEnd> {
         let tail = &self.ledger[self.ledger.len().saturating_sub(rows)..];
         let settled = tail.iter().filter(|row| row.event == Event::Settled).filter_map(|row| {
             let key: NoticeKey = row.key.as_ref()?.parse().ok()?;
@@ -20,7 +20,7 @@ impl Tables {
             let (_, delivery) = self.deliveries.get(&key)?.iter().find(|(_, d)| d.ended_at == Some(row.at))?;
             let (end, said) = AttemptEnd::of_detail(row.detail.as_deref()?);
             let (who, transport) = (suppression_key(address), delivery.transport.clone()?);
-            let lately = Lately { key, who, transport, end, said: said.to_owned() };
+            let lately = RecentEnd { key, who, transport, end, said: said.to_owned() };
             (address.channel() == channel).then_some(lately)
         });
         settled.collect()

@@ -22,7 +22,7 @@ impl Tables {
             return false;
         }
         self.replies.insert(taken.key, now);
-        self.append(LedgerRow::note(now, Event::Reply, taken.word.as_str()));
+        self.append(LedgerRow::new(now, Event::Reply, taken.word.as_str()));
         if let Some(said) = taken.for_staff.clone() {
             self.said.push((Written { key: taken.key, at: now, shown: taken.from.to_string(), word: taken.word, said }, false));
         }
@@ -56,7 +56,7 @@ impl Tables {
         self.append(LedgerRow {
             session_id: Some(place.session),
             participation_id: Some(place.participation),
-            ..LedgerRow::note(now, Event::Rsvp, rsvp_word(answered.says))
+            ..LedgerRow::new(now, Event::Rsvp, rsvp_word(answered.says))
         });
     }
 
@@ -86,7 +86,7 @@ impl Tables {
         let unread = self.said.iter_mut().find(|(said, read)| said.key == key && !read);
         let marked = unread.map(|(_, read)| *read = true).is_some();
         if marked {
-            self.append(LedgerRow::note(now, Event::ReplyRead, &who.map(by).unwrap_or_default()));
+            self.append(LedgerRow::new(now, Event::ReplyRead, &who.map(by).unwrap_or_default()));
         }
         marked
     }

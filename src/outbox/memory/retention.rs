@@ -52,7 +52,7 @@ impl Tables {
         let old = self.ledger.iter().take_while(|row| row.at < before).count();
         let Some(last) = old.checked_sub(1).and_then(|n| self.ledger.get(n)) else { return 0 };
         let checkpoint = Anchor { seq: last.seq, link: last.chain.unwrap_or_default() };
-        self.append(LedgerRow::note(now, Event::Checkpoint, &checkpoint.to_string()));
+        self.append(LedgerRow::new(now, Event::Checkpoint, &checkpoint.to_string()));
         self.ledger.drain(..old);
         self.last_rows.retain(|_, seq| *seq > checkpoint.seq);
         self.checkpoint = Some(checkpoint);

@@ -52,7 +52,7 @@ impl Tables {
         if let Some(also) = self.also.remove(from) {
             self.also.insert(to.to_owned(), also);
         }
-        self.append(LedgerRow::note(now, Event::SourceRenamed, &format!("{from} is {to} now")));
+        self.append(LedgerRow::new(now, Event::SourceRenamed, &format!("{from} is {to} now")));
         true
     }
 

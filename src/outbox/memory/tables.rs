@@ -318,7 +318,7 @@ impl Tables {
     pub(super) fn suppress(&mut self, now: DateTime<Utc>, address: &Address, kind: Suppression, said_by: SaidBy) -> bool {
         let put = self.put_suppressed(address, kind, now, (said_by, None));
         if put {
-            self.append(LedgerRow::note(now, Event::Suppressed, &format!("{}: {}", kind.as_str(), named(&suppression_key(address)))));
+            self.append(LedgerRow::new(now, Event::Suppressed, &format!("{}: {}", kind.as_str(), named(&suppression_key(address)))));
         }
         put
     }
@@ -328,7 +328,7 @@ impl Tables {
         let removed = self.suppressions.remove(key).is_some();
         if removed {
             self.plan_left_out(now);
-            self.append(LedgerRow::note(now, Event::Unsuppressed, &named(key)));
+            self.append(LedgerRow::new(now, Event::Unsuppressed, &named(key)));
         }
         removed
     }

@@ -288,7 +288,7 @@ impl<'c> Tx<'c> {
 
     /// An operator's deed that is about no notice.
     pub(super) fn note(&self, at: DateTime<Utc>, event: Event, detail: &str) -> Res<()> {
-        self.append(LedgerRow::note(at, event, detail))
+        self.append(LedgerRow::new(at, event, detail))
     }
 
     /// Writes the rows that were added since the last time.

@@ -9,7 +9,7 @@ use super::chains;
 use super::columns::{at, get, ids, limit, link, ms, opt_word};
 use super::db::{CHAIN, Db, Tx, Values, opt_key};
 use super::error::Res;
-use crate::ledger::chains::{Chains, Kept};
+use crate::ledger::chains::{Chains, StoredChain};
 use crate::ledger::{Anchor, Event, Finding, LedgerRow, Part, Verified};
 use crate::session::{ParticipationId, SessionId};
 
@@ -131,14 +131,14 @@ pub(super) async fn verify(db: &Db, anchor: Option<Anchor>) -> Res<Verified> {
 const PAGE: usize = 10_000;
 
 /// The chains, and whether one has waited for a seal for a minute, although a daemon lives.
-async fn kept(db: &Db) -> Res<Vec<Kept>> {
+async fn kept(db: &Db) -> Res<Vec<StoredChain>> {
     let sql = "SELECT id, start, seq, link, coalesce(unsealed_since < clock_timestamp() - interval '1 minute', false)
                    AND EXISTS (SELECT 1 FROM node WHERE practice = $1 AND alive_until > clock_timestamp())
                FROM chain WHERE practice = $1 ORDER BY id";
     let mut all = Vec::new();
     for row in db.query(sql, &[&db.practice]).await? {
         let id = get(&row, 0)?;
-        all.push(Kept {
+        all.push(StoredChain {
             id,
             start: link(&row, 1)?,
             head: Anchor { seq: get(&row, 2)?, link: link(&row, 3)? },

@@ -61,7 +61,7 @@ impl Merge {
             anew,
             head: Anchor::default(),
             place: 0,
-            says: Some(LedgerRow::note(now, Event::Merged, &says)),
+            says: Some(LedgerRow::new(now, Event::Merged, &says)),
         }))
     }
 

@@ -14,9 +14,9 @@ use crate::contact::{Address, Channel};
 use crate::entry::AttemptEnd;
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
-use crate::outbox::Lately;
+use crate::outbox::RecentEnd;
 use crate::outbox::transition::ARRIVED;
-use crate::receipt::{About, Fate, Receipt, Received, Undelivered};
+use crate::receipt::{About, DeliveryStatus, Receipt, Received, Undelivered};
 use crate::session::ParticipantRef;
 use crate::suppression::SaidBy;
 
@@ -41,7 +41,7 @@ pub(super) async fn receive(tx: &Tx<'_>, now: DateTime<Utc>, receipt: &Receipt) 
     let (id, from) = (*id, row.entry.state);
     let receipt = receipt.about_address(&row.entry.notice.address);
     let Some(last) = tx.first(LAST, &[&tx.practice, &id]).await? else { return Ok(Received::Unmatched) };
-    let (attempt, said): (i64, Option<Fate>) = (get(&last, 0)?, opt_word(&last, 1)?);
+    let (attempt, said): (i64, Option<DeliveryStatus>) = (get(&last, 0)?, opt_word(&last, 1)?);
     if !receipt.fate.replaces(said) {
         return Ok(Received::Known(of));
     }
@@ -53,7 +53,7 @@ pub(super) async fn receive(tx: &Tx<'_>, now: DateTime<Utc>, receipt: &Receipt) 
     let row = row.clone();
     sheet.record(tx, of, from, (Event::Receipt, Some(receipt.in_words())), now)?;
     sheet.save(tx).await?;
-    if receipt.fate.is_lost() || said.is_some_and(Fate::is_lost) {
+    if receipt.fate.is_lost() || said.is_some_and(DeliveryStatus::is_lost) {
         // What was kept back because they had just been told goes now.
         let session = row.entry.notice.session.0;
         tx.execute(suppression::PLAN_ONE_AGAIN, &[&tx.practice, &row.entry.source, &session]).await?;
@@ -77,8 +77,8 @@ pub(super) async fn lost(db: &Db, place: &ParticipantRef) -> Res<HashSet<NoticeK
     let mut lost = HashSet::new();
     let values: Values<'_> = &[&db.practice, &place.source, &place.session.0, &place.participation.0];
     for row in db.query(LAST_ATTEMPTS, values).await? {
-        let (key, fate) = (key(&row, 0)?, opt_word::<Fate>(&row, 1)?);
-        if fate.is_some_and(Fate::is_lost) {
+        let (key, fate) = (key(&row, 0)?, opt_word::<DeliveryStatus>(&row, 1)?);
+        if fate.is_some_and(DeliveryStatus::is_lost) {
             lost.insert(key);
         } else {
             lost.remove(&key);
@@ -168,7 +168,7 @@ pub(super) async fn undelivered(db: &Db, now: DateTime<Utc>) -> Res<Vec<Undelive
 }
 
 /// How hand-overs of this channel ended, within the last rows of the ledger, in order.
-pub(super) async fn settled_lately(db: &Db, channel: Channel, rows: usize) -> Res<Vec<Lately>> {
+pub(super) async fn settled_lately(db: &Db, channel: Channel, rows: usize) -> Res<Vec<RecentEnd>> {
     let sql = "SELECT n.key, n.channel, n.address, d.transport, l.detail
                FROM ledger AS l JOIN notice AS n ON n.practice = $1 AND n.key = l.notice_key
                JOIN delivery AS d ON d.practice = $1 AND d.notice_id = n.id AND d.ended_at = l.at
@@ -180,7 +180,7 @@ pub(super) async fn settled_lately(db: &Db, channel: Channel, rows: usize) -> Re
         let address = Address::restore(word(row, 1)?, &db.sealer.open("address", "", get(row, 2)?)?);
         let who = crate::suppression::suppression_key(&address);
         let (end, said) = AttemptEnd::of_detail(get(row, 4)?);
-        Ok(Lately { key: key(row, 0)?, who, transport: get(row, 3)?, end, said: said.to_owned() })
+        Ok(RecentEnd { key: key(row, 0)?, who, transport: get(row, 3)?, end, said: said.to_owned() })
     };
     rows.iter().map(lately).collect()
 }

@@ -70,7 +70,7 @@ async fn put_rsvp(tx: &Tx<'_>, now: DateTime<Utc>, place: &ParticipantRef, answe
     tx.execute(sql, values).await?;
     tx.execute(suppression::UNSETTLE, &[&tx.practice, &place.source, &place.session.0]).await?;
     let about = (Some(place.session), Some(place.participation));
-    tx.append(LedgerRow { session_id: about.0, participation_id: about.1, ..LedgerRow::note(now, Event::Rsvp, says) })
+    tx.append(LedgerRow { session_id: about.0, participation_id: about.1, ..LedgerRow::new(now, Event::Rsvp, says) })
 }
 
 pub(super) const OPEN: &str = "SELECT source, session_id, participation_id, max(coalesce(accepted_at, due_at)) >= $4 FROM notice

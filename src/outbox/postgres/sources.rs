@@ -167,7 +167,7 @@ pub(super) async fn rename(tx: &Tx<'_>, from: &str, to: &str, now: DateTime<Utc>
         tx.execute(&sql, &[&tx.practice, &from, &to]).await?;
     }
     tx.say("SET CONSTRAINTS ALL IMMEDIATE").await?;
-    tx.append(LedgerRow::note(now, Event::SourceRenamed, &format!("{from} is {to} now")))?;
+    tx.append(LedgerRow::new(now, Event::SourceRenamed, &format!("{from} is {to} now")))?;
     Ok(true)
 }
 

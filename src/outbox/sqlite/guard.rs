@@ -105,7 +105,7 @@ pub(super) fn decide(
             connection.prepare_cached(sql)?.execute(params![row.source, row.session_id.0])?;
         }
     }
-    history::append(connection, &LedgerRow::note(now, verdict.into(), &decided(sessions, source, who)))?;
+    history::append(connection, &LedgerRow::new(now, verdict.into(), &decided(sessions, source, who)))?;
     Ok(sessions)
 }
 

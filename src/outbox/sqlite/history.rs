@@ -127,14 +127,14 @@ pub(super) fn step(
         from_state: Some(from),
         to_state: Some(to),
         detail: detail.map(str::to_owned),
-        ..LedgerRow::note(at, event, "")
+        ..LedgerRow::new(at, event, "")
     };
     add(tx, Some(step.key), row)
 }
 
 /// An operator's deed that is about no notice.
 pub(super) fn note(tx: &Tx<'_>, at: DateTime<Utc>, event: Event, detail: &str) -> rusqlite::Result<()> {
-    add(tx, None, LedgerRow::note(at, event, detail))
+    add(tx, None, LedgerRow::new(at, event, detail))
 }
 
 /// Rows after `after`, oldest first.

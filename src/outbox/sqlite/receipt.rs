@@ -12,7 +12,7 @@ use super::{history, suppression};
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::transition::{ARRIVED, Row};
-use crate::receipt::{About, Fate, Receipt, Received, Undelivered};
+use crate::receipt::{About, DeliveryStatus, Receipt, Received, Undelivered};
 use crate::session::{ParticipationId, SessionId};
 use crate::suppression::SaidBy;
 
@@ -57,7 +57,7 @@ pub(super) fn receive(connection: &Tx<'_>, now: DateTime<Utc>, receipt: &Receipt
     let before = Before::of(&row);
     row.receive(now);
     record(connection, &row, before, (Event::Receipt, Some(receipt.in_words())), now)?;
-    if receipt.fate.is_lost() || said.is_some_and(Fate::is_lost) {
+    if receipt.fate.is_lost() || said.is_some_and(DeliveryStatus::is_lost) {
         // What was kept back because they had just been told goes now.
         let (source, session) = (&row.entry.source, row.entry.notice.session);
         connection.prepare_cached(suppression::PLAN_ONE_AGAIN)?.execute(params![source, session.0])?;
@@ -82,8 +82,8 @@ pub(super) fn lost(connection: &Connection, source: &str, session: SessionId, id
     let mut statement = connection.prepare_cached(LAST_ATTEMPTS)?;
     let mut rows = statement.query(params![source, session.0, id.0])?;
     while let Some(row) = rows.next()? {
-        let (key, fate) = (key(row, 0)?, opt_word::<Fate>(row, 1)?);
-        if fate.is_some_and(Fate::is_lost) {
+        let (key, fate) = (key(row, 0)?, opt_word::<DeliveryStatus>(row, 1)?);
+        if fate.is_some_and(DeliveryStatus::is_lost) {
             lost.insert(key)
         } else {
             lost.remove(&key)
@@ -129,7 +129,7 @@ pub(super) fn undelivered(connection: &Connection, now: DateTime<Utc>) -> rusqli
             occasion: word(r, 3)?,
             rule: r.get(4)?,
             start: at(r, 5)?,
-            fate: word::<Fate>(r, 6)?,
+            fate: word::<DeliveryStatus>(r, 6)?,
             detail: r.get(7)?,
             at: at(r, 8)?,
         })

@@ -11,7 +11,7 @@ use crate::contact::{Address, Channel};
 use crate::entry::AttemptEnd;
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
-use crate::outbox::Lately;
+use crate::outbox::RecentEnd;
 use crate::outbox::transition::REFUSED_US;
 use crate::suppression::{SaidBy, suppression_key};
 
@@ -23,16 +23,16 @@ const LATELY: &str = "SELECT notice.key, notice.channel, unseal('address', '', n
     AND delivery.transport IS NOT NULL AND ledger.detail IS NOT NULL ORDER BY ledger.seq";
 
 /// How hand-overs of this channel ended, within the last rows of the ledger, in order.
-pub(super) fn settled_lately(connection: &Connection, channel: Channel, rows: usize) -> rusqlite::Result<Vec<Lately>> {
+pub(super) fn settled_lately(connection: &Connection, channel: Channel, rows: usize) -> rusqlite::Result<Vec<RecentEnd>> {
     let rows = i64::try_from(rows).unwrap_or(i64::MAX);
     connection.prepare_cached(LATELY)?.query_map(params![rows, channel.as_str()], lately)?.collect()
 }
 
-fn lately(row: &Row<'_>) -> rusqlite::Result<Lately> {
+fn lately(row: &Row<'_>) -> rusqlite::Result<RecentEnd> {
     let channel: Channel = word(row, 1)?;
     let who = suppression_key(&Address::restore(channel, row.get_ref(2)?.as_str()?));
     let (end, said) = AttemptEnd::of_detail(row.get_ref(4)?.as_str()?);
-    Ok(Lately { key: key(row, 0)?, who, transport: row.get(3)?, end, said: said.to_owned() })
+    Ok(RecentEnd { key: key(row, 0)?, who, transport: row.get(3)?, end, said: said.to_owned() })
 }
 
 /// What was rejected waits again, and what its rejection put on the suppression list leaves it.

@@ -76,7 +76,7 @@ fn put_rsvp(connection: &Tx<'_>, now: DateTime<Utc>, place: &ParticipantRef, ans
     let row = LedgerRow {
         session_id: Some(place.session),
         participation_id: Some(place.participation),
-        ..LedgerRow::note(now, Event::Rsvp, says)
+        ..LedgerRow::new(now, Event::Rsvp, says)
     };
     history::append(connection, &row)
 }

@@ -165,7 +165,7 @@ pub(super) fn hold(
     let from = since.map_or_else(|| "its beginning".to_owned(), rfc3339);
     let restored = Restored { since, held, letters };
     let detail = format!("an older copy of the store, complete until {from}: {}", restored.in_words());
-    history::append(connection, &LedgerRow::note(now, Event::Restored, &detail))?;
+    history::append(connection, &LedgerRow::new(now, Event::Restored, &detail))?;
     Ok(restored)
 }
 

@@ -152,7 +152,7 @@ pub(super) fn rename(connection: &Tx<'_>, from: &str, to: &str, now: DateTime<Ut
     for table in tables {
         connection.execute(&format!("UPDATE {table} SET source = ?2 WHERE source = ?1"), [from, to])?;
     }
-    history::append(connection, &LedgerRow::note(now, Event::SourceRenamed, &format!("{from} is {to} now")))?;
+    history::append(connection, &LedgerRow::new(now, Event::SourceRenamed, &format!("{from} is {to} now")))?;
     Ok(true)
 }
 

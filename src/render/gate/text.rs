@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use super::digits::{Digits, value};
+use super::identifiers::Identifier;
 use super::reading::plain;
 use super::tags::TAG;
-use super::things::Thing;
 use super::words::{alphanumeric, folded, letters, unspaced};
 use crate::render::context::TITLES;
 
@@ -55,18 +55,18 @@ impl<'t> Text<'t> {
         Self { plain, out, digits, undated: OnceLock::new(), letters, unspaced, groups }
     }
 
-    pub(super) fn holds(&self, thing: &Thing) -> bool {
-        match thing {
-            Thing::Code(code) => self.digits.contain(code.as_bytes()),
+    pub(super) fn holds(&self, identifier: &Identifier) -> bool {
+        match identifier {
+            Identifier::Code(code) => self.digits.contain(code.as_bytes()),
             // Nearly always this is all.
-            Thing::Number(number) if !self.digits.contain(number.as_bytes()) => false,
-            Thing::Number(number) if number.len() >= NUMBER_ANYWHERE => self.undated().contain(number.as_bytes()),
-            Thing::Number(number) => self.holds_short_number(number),
-            Thing::NumberEnd(end) => self.digits.contain(end.as_bytes()) && self.undated().contain(end.as_bytes()),
-            Thing::Passkey(passkey) => memchr::memmem::find(self.letters(), passkey.as_bytes()).is_some(),
-            Thing::ShortPasskey(passkey) => self.links().any(|part| alphanumeric(part) == *passkey),
-            Thing::Address(local, domains) => self.holds_address(local, domains),
-            Thing::Name(orders) => self.holds_name(orders),
+            Identifier::Number(number) if !self.digits.contain(number.as_bytes()) => false,
+            Identifier::Number(number) if number.len() >= NUMBER_ANYWHERE => self.undated().contain(number.as_bytes()),
+            Identifier::Number(number) => self.holds_short_number(number),
+            Identifier::NumberEnd(end) => self.digits.contain(end.as_bytes()) && self.undated().contain(end.as_bytes()),
+            Identifier::Passkey(passkey) => memchr::memmem::find(self.letters(), passkey.as_bytes()).is_some(),
+            Identifier::ShortPasskey(passkey) => self.links().any(|part| alphanumeric(part) == *passkey),
+            Identifier::Address(local, domains) => self.holds_address(local, domains),
+            Identifier::Name(orders) => self.holds_name(orders),
         }
     }
 
@@ -77,7 +77,7 @@ impl<'t> Text<'t> {
         Text::owned(&names.iter().fold(apart(&folded(&self.plain)), |text, name| text.replace(&apart(name), " and ")))
     }
 
-    /// A quick look, by the number as its source has it. False: none of [`Thing::numbers`] is held.
+    /// A quick look, by the number as its source has it. False: none of [`Identifier::numbers`] is held.
     pub(super) fn may_hold_number(&self, raw: &str) -> bool {
         if self.digits.is_empty() {
             return false;
@@ -342,7 +342,11 @@ mod tests {
             ("312-555-4001 - 415-555-4002", "415 555 4002"),
         ] {
             let text = Text::owned(&format!("call {shown}, please"));
-            assert!(Thing::numbers(field).iter().any(|thing| text.holds(thing)), "{field}: {shown}: {:?}", Thing::numbers(field));
+            assert!(
+                Identifier::numbers(field).iter().any(|identifier| text.holds(identifier)),
+                "{field}: {shown}: {:?}",
+                Identifier::numbers(field)
+            );
         }
         for field in [
             "Alice <rc101@example.com>",
@@ -363,16 +367,23 @@ mod tests {
             "sam@example.org/rc101@example.com",
         ] {
             let text = Text::owned("write to rc101@example.com");
-            assert!(Thing::addresses(field).iter().any(|thing| text.holds(thing)), "{field}: {:?}", Thing::addresses(field));
+            assert!(
+                Identifier::addresses(field).iter().any(|identifier| text.holds(identifier)),
+                "{field}: {:?}",
+                Identifier::addresses(field)
+            );
         }
         for field in
             ["Alice Marie Patient", "Alice M. Patient", "Alice Patient (Ally)", "Alice Patient, MD", "Patient, Alice", "Alice Patient"]
         {
             let text = Text::owned("with Alice Patient today");
-            assert!(Thing::names(field, &["dr"]).iter().any(|thing| text.holds(thing)), "{field}");
+            assert!(Identifier::names(field, &["dr"]).iter().any(|identifier| text.holds(identifier)), "{field}");
         }
         for field in ["Alice", "Dr. Alice", ""] {
-            assert!(!Thing::names(field, &["dr"]).iter().any(|thing| Text::owned("with Alice Patient").holds(thing)), "{field}");
+            assert!(
+                !Identifier::names(field, &["dr"]).iter().any(|identifier| Text::owned("with Alice Patient").holds(identifier)),
+                "{field}"
+            );
         }
     }
 
@@ -390,14 +401,14 @@ mod tests {
                 _ => name.split_once(' ').map(|(first, last)| format!("{last}, {first}")).unwrap_or_default(),
             };
             let text = Text::owned(&format!("{around} {shown} {around}"));
-            let is_held = Thing::names(&name, &TITLES).iter().any(|name| text.holds(name));
+            let is_held = Identifier::names(&name, &TITLES).iter().any(|name| text.holds(name));
             proptest::prop_assert!(!is_held || text.may_hold_name(&name), "{name}: {shown}");
         }
     }
 
     #[test]
     fn an_address_is_found_beside_whatever_sign() {
-        let thing = &Thing::addresses("rc101@example.com")[0];
+        let identifier = &Identifier::addresses("rc101@example.com")[0];
         for text in [
             "-rc101@example.com",
             "ask\u{2026}rc101@example.com",
@@ -410,7 +421,7 @@ mod tests {
             "rc101[@]example[.]com",
             "RC101@EXAMPLE.COM.",
         ] {
-            assert!(Text::owned(text).holds(thing), "{text}");
+            assert!(Text::owned(text).holds(identifier), "{text}");
         }
         for other in [
             "arc101@example.com",
@@ -420,7 +431,7 @@ mod tests {
             "rc101@example.community",
             "rc101@example.com-x.org",
         ] {
-            assert!(!Text::owned(other).holds(thing), "{other}");
+            assert!(!Text::owned(other).holds(identifier), "{other}");
         }
     }
 }

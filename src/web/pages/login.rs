@@ -70,7 +70,7 @@ pub(super) async fn log_in(
     match auth.log_in(&fields, (from, cookie::browser(&headers)), now).await {
         Ok((id, browser)) => {
             auth.log_out(before);
-            shared.office.desk.outbox.note(now, Event::LogIn, &auth.current_user_of(&id, now)?).await?;
+            shared.office.desk.outbox.record_event(now, Event::LogIn, &auth.current_user_of(&id, now)?).await?;
             shared.keep_logins().await?;
             let mut response = with_cookie(page::see("/"), &headers, &id);
             response.headers_mut().append(SET_COOKIE, cookie::set_browser(&headers, &browser));
@@ -82,7 +82,7 @@ pub(super) async fn log_in(
             tracing::warn!(status = status.as_u16(), name, %from, "a log-in was refused");
             if matches!(refused, Refused::Wrong) {
                 // Of those that are not even looked at there may be any number.
-                shared.office.desk.outbox.note(now, Event::LogInRefused, &format!("{name}, from {from}")).await?;
+                shared.office.desk.outbox.record_event(now, Event::LogInRefused, &format!("{name}, from {from}")).await?;
             }
             let (text, wait) = match refused {
                 Refused::Wrong if auth.asks_codes() => ("Name, password or code is wrong. A code can be used once.".to_owned(), None),
@@ -109,7 +109,7 @@ pub(super) async fn log_out(State(shared): State<Arc<Shared>>, headers: HeaderMa
     auth.is_ours(&headers, id, &fields)?;
     let now = shared.office.clock.now();
     if let Ok(name) = auth.current_user_of(id, now) {
-        shared.office.desk.outbox.note(now, Event::LogOut, &name).await?;
+        shared.office.desk.outbox.record_event(now, Event::LogOut, &name).await?;
     }
     auth.log_out(id);
     shared.keep_logins().await?;

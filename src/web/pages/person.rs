@@ -121,7 +121,7 @@ pub(super) async fn reveal(
     let (session, id) = (SessionId(number(&session)?), ParticipationId(number(&participation)?));
     let now = shared.office.clock.now();
     let detail = format!("session {session}, participation {id}, by {}", current_user.name());
-    shared.office.desk.outbox.witness(now, Event::Reveal, &detail, Some((session, id))).await?;
+    shared.office.desk.outbox.record_event_about(now, Event::Reveal, &detail, Some((session, id))).await?;
     shared.auth()?.reveal(&current_user, (session, id), now);
     Ok(page::see(&actions::back(&form, &format!("/sessions/{session}/{id}"))))
 }

@@ -283,7 +283,7 @@ async fn save(
         Err(problems) => return Ok(Err(problems)),
     };
     // First the history: what cannot be told there is not done.
-    shared.office.desk.outbox.note(now, Event::Template, &format!("{file}, by {by}")).await?;
+    shared.office.desk.outbox.record_event(now, Event::Template, &format!("{file}, by {by}")).await?;
     let (name, written) = (who.clone(), file.clone());
     let writing = tokio::task::spawn_blocking(move || copies.save(&written, &text, &name, now));
     match writing.await.map_err(|_| Trouble::Conflict("It could not be written."))? {

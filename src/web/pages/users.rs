@@ -189,7 +189,7 @@ async fn changed(
     if access.user.iter().all(|user| user.role != Role::Operator) {
         return Ok(Err("One operator must stay: nobody could decide anything any more".to_owned()));
     }
-    shared.office.desk.outbox.note(shared.office.clock.now(), event, &format!("{detail}, by {who}")).await?;
+    shared.office.desk.outbox.record_event(shared.office.clock.now(), event, &format!("{detail}, by {who}")).await?;
     match auth.users().write(version, access).await {
         Ok(()) => Ok(Ok(Done { says, drawn })),
         Err(why) => {

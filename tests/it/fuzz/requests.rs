@@ -248,7 +248,7 @@ fn files_beside_the_store() {
     let rows = runtime.block_on(async {
         let store = SqliteOutbox::open_with(&url, Access::Daemon, Some(&key)).unwrap();
         for n in 0..3 {
-            store.note(WallClock.now(), Event::Reveal, &format!("session {n}")).await.unwrap();
+            store.record_event(WallClock.now(), Event::Reveal, &format!("session {n}")).await.unwrap();
         }
         store.begin_rekey(&new, WallClock.now()).await.unwrap().unwrap();
         store.ledger(None, 0, 10).await.unwrap()

@@ -282,7 +282,7 @@ pub(crate) async fn the_ledger_tells_each_step(store: Store) {
     let claim = store.doubt_one(1).await;
     store.outbox.begin(vec![begin(&fenced, 2)]).await.unwrap();
     store.settle(2, &claim, accepted()).await;
-    store.outbox.note(minute(3), Event::Reveal, "preview of session 1").await.unwrap();
+    store.outbox.record_event(minute(3), Event::Reveal, "preview of session 1").await.unwrap();
 
     let rows = store.ledger().await;
     let told: Vec<_> = rows.iter().map(|r| (r.event.as_str(), r.from_state, r.to_state)).collect();

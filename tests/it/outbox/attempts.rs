@@ -5,7 +5,7 @@ use punctual::contact::Channel;
 use punctual::entry::{AttemptEnd, Phase, State};
 use punctual::ledger::Event;
 use punctual::notice::{Notice, Occasion, Reason};
-use punctual::outbox::{ClaimRequest, Lately, Lease, Outgoing, Recovered, Returned, Settlement};
+use punctual::outbox::{ClaimRequest, Lease, Outgoing, RecentEnd, Recovered, Returned, Settlement};
 use punctual::session::{ParticipationId, SessionId};
 use punctual::suppression::{Suppression, suppression_key};
 
@@ -225,9 +225,9 @@ pub(crate) async fn what_was_settled_lately_is_recalled(store: Store) {
     let lately = store.outbox.settled_lately(Channel::Email, 100).await.unwrap();
     let transport = begin(&claim, 1).transport;
     let who = suppression_key(&mail("ray"));
-    assert_eq!(lately, [Lately { key: claim.entry.notice.key, who, transport, end: AttemptEnd::Rejected, said: "550 no".to_owned() }]);
+    assert_eq!(lately, [RecentEnd { key: claim.entry.notice.key, who, transport, end: AttemptEnd::Rejected, said: "550 no".to_owned() }]);
     assert_eq!(store.outbox.settled_lately(Channel::Sms, 100).await.unwrap(), []);
-    store.outbox.note(minute(3), Event::Reveal, "nothing").await.unwrap();
+    store.outbox.record_event(minute(3), Event::Reveal, "nothing").await.unwrap();
     assert_eq!(store.outbox.settled_lately(Channel::Email, 1).await.unwrap(), [], "only within the last rows");
 }
 

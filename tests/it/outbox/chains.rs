@@ -216,7 +216,7 @@ async fn a_node_that_was_taken_for_gone_goes_on_in_its_chain() {
 async fn chains_are_opened_late_and_sealed_soon() {
     let Some((cluster, server)) = database("sealing") else { return };
     let (a, b) = both(&server);
-    b.outbox.note(minute(0), Event::Reveal, "session 1").await.unwrap();
+    b.outbox.record_event(minute(0), Event::Reveal, "session 1").await.unwrap();
     let count = |event: Event| cluster.sql("sealing", &format!("SELECT count(*) FROM ledger WHERE event = '{event}'"));
     assert_eq!((count(Event::Chain), count(Event::Seal)), ("0".to_owned(), "0".to_owned()));
     let claims = claims(&a, 1..3).await;

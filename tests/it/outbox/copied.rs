@@ -73,7 +73,7 @@ async fn filled(moves: &Moves) -> StoreLocation {
     store.add(3, &[notice(3, Occasion::Invite, 0)]).await;
     store.doubt_one(5).await;
     store.add(4, &[notice(4, Occasion::Reminder, 100)]).await;
-    store.outbox.note(minute(6), Event::Reveal, "session 4").await.unwrap();
+    store.outbox.record_event(minute(6), Event::Reveal, "session 4").await.unwrap();
     place
 }
 
@@ -201,7 +201,7 @@ async fn the_store_that_was_left_is_used_no_more() {
     // A command that opened it before writes nothing behind its end.
     let before = moves.open(&first, Access::Command).unwrap();
     moves.copy(&first, &second).unwrap();
-    let why = before.note(minute(9), Event::Reveal, "session 4").await.unwrap_err().to_string();
+    let why = before.record_event(minute(9), Event::Reveal, "session 4").await.unwrap_err().to_string();
     assert!(why.contains("was copied to"), "{why}");
     drop(before);
     for access in [Access::Daemon, Access::Command] {

@@ -56,7 +56,7 @@ pub(crate) async fn rows_of_an_event_are_found(store: Store) {
         (Event::Called, None, "by nobody"),
         (Event::Called, about(1, 12), "by jane: again"),
     ] {
-        store.outbox.witness(minute(1), event, detail, about).await.unwrap();
+        store.outbox.record_event_about(minute(1), event, detail, about).await.unwrap();
     }
     let said = async |sessions: &[i64]| {
         let ids: Vec<SessionId> = sessions.iter().copied().map(SessionId).collect();
@@ -73,7 +73,7 @@ pub(crate) async fn rows_of_an_event_are_found(store: Store) {
 pub(crate) async fn words_of_other_versions_stay_as_they_are(store: Store) {
     store.one().await;
     for event in ["paused", "was_paused", "Settled"] {
-        store.outbox.witness(minute(1), event.into(), "by jane", Some((SessionId(1), ParticipationId(11)))).await.unwrap();
+        store.outbox.record_event_about(minute(1), event.into(), "by jane", Some((SessionId(1), ParticipationId(11)))).await.unwrap();
     }
     let rows = store.ledger().await;
     let words: Vec<&str> = rows.iter().map(|row| row.event.as_str()).collect();
@@ -188,7 +188,7 @@ async fn an_older_store_is_linked_when_it_is_brought_up() {
     drop(old);
     let store = open(&path, Access::Daemon);
     assert_eq!(store.hold_restored(&[], &[], minute(0)).await.unwrap(), None, "it is no copy: it had no mark yet");
-    store.note(minute(0), Event::Reveal, "session 3").await.unwrap();
+    store.record_event(minute(0), Event::Reveal, "session 3").await.unwrap();
     let verified = store.verify_ledger(None).await.unwrap();
     assert_eq!((verified.rows, verified.pruned_to, verified.findings), (4, 2, Vec::new()), "what version 1 purged is told as pruned");
     assert_eq!(store.commits(), 1, "only the note");
@@ -286,7 +286,7 @@ async fn a_store_that_got_further_than_its_mark_is_no_copy() {
     let store = worked(&path).await;
     store.outbox.mark().await.unwrap();
     let mark = fs::read(beside(&path, ".mark")).unwrap();
-    store.outbox.note(minute(2), Event::Reveal, "session 1").await.unwrap();
+    store.outbox.record_event(minute(2), Event::Reveal, "session 1").await.unwrap();
     drop(store);
     let store = open(&path, Access::Daemon);
     let retention = Retention { content_before: minute(-9), history_before: minute(10_000_000) + TimeDelta::days(36_500) };

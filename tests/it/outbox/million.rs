@@ -76,7 +76,7 @@ async fn a_day(store: &Store) {
     outbox.list(&Filter { participation: Some(ParticipationId(20_001)), ..Filter::default() }).await.unwrap();
     outbox.list(&Filter { keys: vec![key], ..Filter::default() }).await.unwrap();
     outbox.ledger_of(&Event::Added, &[SessionId(2_000)]).await.unwrap();
-    outbox.note(minute(3), Event::Reveal, "session 1").await.unwrap();
+    outbox.record_event(minute(3), Event::Reveal, "session 1").await.unwrap();
 }
 
 /// Rows read since the counts were set back: of tables row by row, and by their indexes.

@@ -218,7 +218,7 @@ async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
             let ended = outbox.lapse(minute(*at)).await.unwrap().len();
             format!("{ended} {:?}", outbox.lapsed(minute(0)).await.unwrap())
         }
-        Step::Note => format!("{:?}", outbox.note(minute(0), Event::Reveal, "nothing").await.unwrap()),
+        Step::Note => format!("{:?}", outbox.record_event(minute(0), Event::Reveal, "nothing").await.unwrap()),
     }
 }
 

@@ -174,7 +174,7 @@ async fn the_file_and_what_is_beside_it_are_private() {
     filled(&path).await;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let store = SqliteOutbox::open(&url(&path), Access::Daemon).unwrap();
-    store.note(minute(0), Event::Reveal, "nothing").await.unwrap();
+    store.record_event(minute(0), Event::Reveal, "nothing").await.unwrap();
     for suffix in ["", "-wal", "-shm", ".lock", ".mark"] {
         let mode = beside(&path, suffix).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{suffix:?} has mode {mode:o}");
@@ -362,9 +362,9 @@ async fn a_trigger_that_is_planted_meanwhile_ends_the_next_write() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("outbox.db");
         let store = SqliteOutbox::open(&url(&path), Access::Daemon).unwrap();
-        store.note(minute(0), Event::Reveal, "session 1").await.unwrap();
+        store.record_event(minute(0), Event::Reveal, "session 1").await.unwrap();
         Connection::open(&path).unwrap().execute_batch(harm).unwrap();
-        let error = store.note(minute(1), Event::Reveal, "session 2").await.unwrap_err().to_string();
+        let error = store.record_event(minute(1), Event::Reveal, "session 2").await.unwrap_err().to_string();
         assert!(error.contains("somebody changed the file"), "{harm}: {error}");
         assert_eq!(store.ledger(None, 0, 10).await.unwrap().len(), 1);
     }
@@ -380,6 +380,6 @@ async fn a_row_that_the_ledger_does_not_take_is_an_error() {
         SET sql = replace(sql, 'reason           TEXT', 'reason TEXT NOT NULL ON CONFLICT IGNORE') WHERE name = 'ledger'";
     Connection::open(&path).unwrap().execute_batch(deaf).unwrap();
     let store = SqliteOutbox::open(&url(&path), Access::Command).unwrap();
-    let error = store.note(minute(0), Event::Reveal, "session 1").await.unwrap_err().to_string();
+    let error = store.record_event(minute(0), Event::Reveal, "session 1").await.unwrap_err().to_string();
     assert!(error.contains("the ledger did not take a row"), "{error}");
 }

@@ -72,7 +72,7 @@ async fn a_promotion_behind_a_pooler_is_gone_on_with() {
     standby.promote();
     pooler.leads_to(&standby, 8);
     assert!(a.settle(6, &claims[1], accepted()).await, "the answer came meanwhile");
-    b.outbox.note(minute(6), "after".into(), "").await.unwrap();
+    b.outbox.record_event(minute(6), "after".into(), "").await.unwrap();
     for store in [&a, &b] {
         assert!(store.outbox.hold_restored(&["clinic".to_owned()], &[], minute(200)).await.unwrap().is_none());
     }
@@ -93,7 +93,7 @@ async fn another_server_behind_a_pooler_is_not_written_to() {
     standby.promote();
     let there = rows();
     pooler.leads_to(&standby, 8);
-    let ended = store.outbox.note(minute(6), "after".into(), "").await.unwrap_err().to_string();
+    let ended = store.outbox.record_event(minute(6), "after".into(), "").await.unwrap_err().to_string();
     assert!(ended.contains("switched over to another server"), "{ended}");
     assert_eq!(rows(), there);
 }

@@ -205,7 +205,7 @@ async fn a_daemon_that_was_replaced_writes_nothing_any_more() {
     cluster.sql("replaced", "UPDATE node SET boot = 'theirs', process = 'theirs'");
     let refused = store.outbox.doubt(lease(&claims[0]), claims[0].revision, chrono::TimeDelta::zero()).await.unwrap_err().to_string();
     assert!(refused.contains("another punctual serves this practice now"), "{refused}");
-    store.outbox.note(minute(1), "late".into(), "").await.unwrap_err();
+    store.outbox.record_event(minute(1), "late".into(), "").await.unwrap_err();
     let rows = store.outbox.ledger(None, 0, 100).await.unwrap();
     assert!(rows.iter().all(|row| row.event != "late"), "reads go on");
 }
@@ -219,8 +219,11 @@ async fn writers_follow_one_another() {
     let command = open(&server, Access::Command, None).unwrap();
     let both = async |number: i64| {
         let (of_daemon, of_command) = (Event::from(format!("daemon {number}").as_str()), Event::from(format!("command {number}").as_str()));
-        tokio::try_join!(store.outbox.note(minute(number), of_daemon.clone(), ""), command.note(minute(number), of_command.clone(), ""))
-            .unwrap();
+        tokio::try_join!(
+            store.outbox.record_event(minute(number), of_daemon.clone(), ""),
+            command.record_event(minute(number), of_command.clone(), "")
+        )
+        .unwrap();
     };
     futures_of((0..40).map(both)).await;
     let verified = store.outbox.verify_ledger(None).await.unwrap();
@@ -244,7 +247,7 @@ async fn a_lost_connection_is_made_again() {
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'lost'";
     for number in 0..3 {
         assert_ne!(cluster.sql("postgres", end), "0");
-        store.outbox.note(minute(number), "after".into(), "").await.unwrap();
+        store.outbox.record_event(minute(number), "after".into(), "").await.unwrap();
         assert_eq!(store.outbox.ledger_of(&"after".into(), &[]).await.unwrap().len(), 0);
         assert_eq!(store.all().await.len(), 2);
     }

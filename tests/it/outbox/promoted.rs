@@ -84,7 +84,7 @@ async fn a_promoted_standby_that_has_all_is_gone_on_with() {
     assert!(a.settle(6, &claims[1], accepted()).await, "the answer came meanwhile");
     assert!(a.outbox.doubt(claims[2].lease(), claims[2].revision, chrono::TimeDelta::minutes(1)).await.unwrap());
     assert!(a.settle(6, &claims[2], accepted()).await);
-    b.outbox.note(minute(6), "after".into(), "").await.unwrap();
+    b.outbox.record_event(minute(6), "after".into(), "").await.unwrap();
     for store in [&a, &b] {
         assert!(store.outbox.hold_restored(&["clinic".to_owned()], &[], minute(200)).await.unwrap().is_none());
     }
@@ -108,7 +108,7 @@ async fn a_promoted_standby_that_nobody_waited_for_holds_what_is_due() {
     }
     cluster.crash();
     standby.promote();
-    let ended = store.outbox.note(minute(6), "after".into(), "").await.unwrap_err().to_string();
+    let ended = store.outbox.record_event(minute(6), "after".into(), "").await.unwrap_err().to_string();
     assert!(ended.contains("switched over to another server"), "{ended}");
     drop(store);
     // (As after twenty seconds.)

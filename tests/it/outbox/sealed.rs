@@ -96,7 +96,7 @@ async fn no_file_of_it_shows_anybody() {
         fill(open(&path, key.as_ref()).unwrap()).await;
         // Before the log is copied into the file, and after; and a copy.
         let store = open(&path, key.as_ref()).unwrap();
-        store.note(minute(3), Event::Reveal, "session 1").await.unwrap();
+        store.record_event(minute(3), Event::Reveal, "session 1").await.unwrap();
         assert_eq!(shown(folder.path()).len(), if shows { PRIVATE.len() + 1 } else { 0 }, "{:?}", shown(folder.path()));
         let copies = tempfile::tempdir().unwrap();
         assert!(store.backup(&copies.path().join("copy.db"), |_, _| {}).await.unwrap().findings.is_empty());

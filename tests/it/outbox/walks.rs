@@ -7,7 +7,7 @@ use punctual::known::Known;
 use punctual::ledger::Event;
 use punctual::notice::{Occasion, Omission, Reason};
 use punctual::outbox::{Act, Applied, Filter, Retention, Returned, SeenSession, Walk, WalkedSession};
-use punctual::receipt::{About, Fate, Receipt, Received};
+use punctual::receipt::{About, DeliveryStatus, Receipt, Received};
 use punctual::session::stored::{Also, Departed, Touch};
 use punctual::session::{Fault, ParticipationId, Presence, Role, SessionId, SourceRecord, TakenFor};
 
@@ -437,7 +437,7 @@ pub(crate) async fn whatever_happens_to_a_session_touches_it(store: Store) {
                 let claim = store.doubt_one(0).await;
                 assert!(store.settle(1, &claim, unknown(None)).await);
                 let about = About::Notice(invite.key);
-                let receipt = Receipt { about, fate: Fate::Delivered, detail: None, remember: None, recipient: None };
+                let receipt = Receipt { about, fate: DeliveryStatus::Delivered, detail: None, remember: None, recipient: None };
                 assert_eq!(store.outbox.receive(minute(2), receipt).await.unwrap(), Received::Noted(invite.key));
             }
         }

@@ -303,7 +303,7 @@ async fn a_code_that_was_used_is_used_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteOutbox::open(&format!("sqlite://{}", folder.path().join("punctual.db").display()), Access::Daemon).unwrap();
     // (As the log-in does: who_came_who_went_and_who_was_refused_is_in_the_ledger.)
-    store.note(WallClock.now(), Event::LogIn, "jane").await.unwrap();
+    store.record_event(WallClock.now(), Event::LogIn, "jane").await.unwrap();
     drop(store);
     let access = access::Access {
         user: [("jane", Role::Operator), ("victor", Role::Viewer)]

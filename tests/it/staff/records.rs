@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use punctual::clock::{Clock, WallClock};
 use punctual::contact::{Address, EmailAddress};
 use punctual::outbox::Settlement;
-use punctual::receipt::{About, Fate, Receipt};
+use punctual::receipt::{About, DeliveryStatus, Receipt};
 use punctual::suppression::Suppression;
 use serde_json::json;
 
@@ -152,7 +152,7 @@ async fn a_sent_message_says_what_became_of_it() {
     };
     assert!(heading(&mut victor).await.contains("tag good\">Sent"));
     let outbox = office.practice.engine.outbox();
-    outbox.receive(WallClock.now(), notice(Fate::Undelivered, Some("552 5.2.2 mailbox full"))).await.unwrap();
+    outbox.receive(WallClock.now(), notice(DeliveryStatus::Undelivered, Some("552 5.2.2 mailbox full"))).await.unwrap();
     let headed = heading(&mut victor).await;
     assert!(headed.contains("tag bad\">Came back") && !headed.contains("Sent"), "{headed}");
     let (_, said) = victor.page(&page).await;
@@ -169,7 +169,7 @@ async fn a_sent_message_says_what_became_of_it() {
     assert_ne!(office.ended(Settlement::Accepted { reply: "250 queued".to_owned(), reference: None }).await, key);
     assert!(!victor.page("/unreachable").await.1.contains("did not arrive"));
     assert!(victor.page("/attention").await.1.contains("whom to call"), "two bookings have an error");
-    outbox.receive(WallClock.now(), notice(Fate::Delivered, None)).await.unwrap();
+    outbox.receive(WallClock.now(), notice(DeliveryStatus::Delivered, None)).await.unwrap();
     assert!(heading(&mut victor).await.contains("tag good\">Arrived"));
     office.close().await;
 }

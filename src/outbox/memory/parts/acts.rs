@@ -28,13 +28,19 @@ impl Acts for MemoryOutbox {
         Ok(keys.iter().map(|key| tables.resend(who, *key, to, now)).collect())
     }
 
-    async fn note(&self, at: DateTime<Utc>, event: Event, detail: &str) -> Result<()> {
-        self.tables().append(LedgerRow::note(at, event, detail));
+    async fn record_event(&self, at: DateTime<Utc>, event: Event, detail: &str) -> Result<()> {
+        self.tables().append(LedgerRow::new(at, event, detail));
         Ok(())
     }
 
-    async fn witness(&self, at: DateTime<Utc>, event: Event, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()> {
-        self.tables().append(LedgerRow::witness(at, event, detail, about));
+    async fn record_event_about(
+        &self,
+        at: DateTime<Utc>,
+        event: Event,
+        detail: &str,
+        about: Option<(SessionId, ParticipationId)>,
+    ) -> Result<()> {
+        self.tables().append(LedgerRow::about(at, event, detail, about));
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::notice::NoticeKey;
 use crate::outbox::checks::checked;
 use crate::outbox::outgoing::Step;
 use crate::outbox::words::rfc3339;
-use crate::outbox::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lately, Lease, Outgoing, Recovered, Result, Settlement};
+use crate::outbox::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lease, Outgoing, RecentEnd, Recovered, Result, Settlement};
 
 #[async_trait]
 impl Attempts for MemoryOutbox {
@@ -74,7 +74,7 @@ impl Attempts for MemoryOutbox {
         Ok(ends.iter().map(settle).collect())
     }
 
-    async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<Lately>> {
+    async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<RecentEnd>> {
         Ok(self.tables().settled_lately(channel, rows))
     }
 

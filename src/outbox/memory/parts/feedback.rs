@@ -29,14 +29,14 @@ impl Feedback for MemoryOutbox {
 
     async fn suppress(&self, now: DateTime<Utc>, address: &Address, kind: Suppression, deed: Option<&str>) -> Result<bool> {
         let mut tables = self.tables();
-        deed.into_iter().for_each(|deed| tables.append(LedgerRow::note(now, Event::Suppress, deed)));
+        deed.into_iter().for_each(|deed| tables.append(LedgerRow::new(now, Event::Suppress, deed)));
         Ok(tables.suppress(now, address, kind, SaidBy::Person))
     }
 
     async fn unsuppress(&self, now: DateTime<Utc>, key: &str, deed: Option<&str>) -> Result<bool> {
         let mut tables = self.tables();
         let removed = tables.unsuppress(now, key);
-        deed.filter(|_| removed).into_iter().for_each(|deed| tables.append(LedgerRow::note(now, Event::Unsuppress, deed)));
+        deed.filter(|_| removed).into_iter().for_each(|deed| tables.append(LedgerRow::new(now, Event::Unsuppress, deed)));
         Ok(removed)
     }
 

@@ -25,7 +25,7 @@ impl Upkeep for MemoryOutbox {
     async fn begin_alert(&self, alert: Alert) -> Result<()> {
         let mut tables = self.tables();
         if !tables.alerts.contains_key(&alert.key) {
-            tables.append(LedgerRow::note(alert.since, Event::Alert, &alert.key));
+            tables.append(LedgerRow::new(alert.since, Event::Alert, &alert.key));
             tables.alerts.insert(alert.key.clone(), alert);
         }
         Ok(())
@@ -34,7 +34,7 @@ impl Upkeep for MemoryOutbox {
     async fn end_alert(&self, key: &str, now: DateTime<Utc>) -> Result<()> {
         let mut tables = self.tables();
         if tables.alerts.remove(key).is_some() {
-            tables.append(LedgerRow::note(now, Event::AlertOver, key));
+            tables.append(LedgerRow::new(now, Event::AlertOver, key));
         }
         Ok(())
     }
@@ -56,7 +56,7 @@ impl Upkeep for MemoryOutbox {
         let mut tables = self.tables();
         let purged = tables.purge(now, retention);
         if !purged.is_empty() {
-            tables.append(LedgerRow::note(now, Event::Purged, &purged.in_words()));
+            tables.append(LedgerRow::new(now, Event::Purged, &purged.in_words()));
         }
         Ok(purged)
     }

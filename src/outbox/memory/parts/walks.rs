@@ -106,7 +106,7 @@ impl Walks for MemoryOutbox {
         for place in &decided {
             tables.plan_again(place);
         }
-        tables.append(LedgerRow::note(now, verdict.into(), &in_words(decided.len(), source, who)));
+        tables.append(LedgerRow::new(now, verdict.into(), &in_words(decided.len(), source, who)));
         Ok(decided.len())
     }
 

@@ -29,13 +29,19 @@ impl Acts for PostgresOutbox {
         self.writer.write("resend", async move |tx| acts::resend(tx, who.as_deref(), &keys, to.as_ref(), now).await).await
     }
 
-    async fn note(&self, at: DateTime<Utc>, event: Event, detail: &str) -> Result<()> {
+    async fn record_event(&self, at: DateTime<Utc>, event: Event, detail: &str) -> Result<()> {
         let detail = detail.to_owned();
         self.writer.write("note", async move |tx| tx.note(at, event.clone(), &detail)).await
     }
 
-    async fn witness(&self, at: DateTime<Utc>, event: Event, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()> {
-        let row = LedgerRow::witness(at, event, detail, about);
+    async fn record_event_about(
+        &self,
+        at: DateTime<Utc>,
+        event: Event,
+        detail: &str,
+        about: Option<(SessionId, ParticipationId)>,
+    ) -> Result<()> {
+        let row = LedgerRow::about(at, event, detail, about);
         self.writer.write("witness", async move |tx| tx.append(row.clone())).await
     }
 }

@@ -11,7 +11,7 @@ use crate::entry::Entry;
 use crate::notice::NoticeKey;
 use crate::outbox::checks::checked;
 use crate::outbox::frozen::Packed;
-use crate::outbox::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lately, Lease, Recovered, Result, Settlement};
+use crate::outbox::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lease, RecentEnd, Recovered, Result, Settlement};
 
 impl PostgresOutbox {
     /// Whose claims are those of a node, and of a process of it.
@@ -71,7 +71,7 @@ impl Attempts for PostgresOutbox {
         self.writer.take(ends.into_iter().map(|(lease, end)| Step::Settle(lease, end, at)).collect()).await
     }
 
-    async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<Lately>> {
+    async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<RecentEnd>> {
         self.readers.read("settled_lately", async move |db| receipt::settled_lately(db, channel, rows).await).await
     }
 

@@ -94,7 +94,7 @@ impl Upkeep for PostgresOutbox {
             }
         }
         if !total.is_empty() {
-            self.note(now, Event::Purged, &total.in_words()).await?;
+            self.record_event(now, Event::Purged, &total.in_words()).await?;
         }
         Ok(total)
     }

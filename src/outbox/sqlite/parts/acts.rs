@@ -29,13 +29,19 @@ impl Acts for SqliteOutbox {
         self.writer.write("resend", move |c| upkeep::resend(c, who.as_deref(), &keys, to.as_ref(), now)).await
     }
 
-    async fn note(&self, at: DateTime<Utc>, event: Event, detail: &str) -> Result<()> {
+    async fn record_event(&self, at: DateTime<Utc>, event: Event, detail: &str) -> Result<()> {
         let detail = detail.to_owned();
         self.writer.write("note", move |c| history::note(c, at, event.clone(), &detail)).await
     }
 
-    async fn witness(&self, at: DateTime<Utc>, event: Event, detail: &str, about: Option<(SessionId, ParticipationId)>) -> Result<()> {
-        let row = LedgerRow::witness(at, event, detail, about);
+    async fn record_event_about(
+        &self,
+        at: DateTime<Utc>,
+        event: Event,
+        detail: &str,
+        about: Option<(SessionId, ParticipationId)>,
+    ) -> Result<()> {
+        let row = LedgerRow::about(at, event, detail, about);
         self.writer.write("witness", move |c| history::append(c, &row)).await
     }
 }

@@ -13,7 +13,7 @@ use crate::notice::NoticeKey;
 use crate::outbox::checks::checked;
 use crate::outbox::frozen::Packed;
 use crate::outbox::outgoing::Step;
-use crate::outbox::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lately, Lease, Outgoing, Recovered, Result, Settlement};
+use crate::outbox::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lease, Outgoing, RecentEnd, Recovered, Result, Settlement};
 
 /// Claimed in one write. The messages that are on a connection by then wait for it.
 const CLAIMED_AT_ONCE: usize = 64;
@@ -100,7 +100,7 @@ impl Attempts for SqliteOutbox {
         self.writer.write_with_next("settle", move |c| settle(c, lease, &end, at)).await
     }
 
-    async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<Lately>> {
+    async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<RecentEnd>> {
         self.readers.read("settled_lately", move |c| refused::settled_lately(c, channel, rows)).await
     }
 

@@ -115,7 +115,7 @@ impl Upkeep for SqliteOutbox {
             }
         }
         if !total.is_empty() {
-            self.note(now, Event::Purged, &total.in_words()).await?;
+            self.record_event(now, Event::Purged, &total.in_words()).await?;
         }
         self.forget().await?;
         Ok(total)

@@ -13,7 +13,7 @@ use crate::entry::{Delivery, Entry, State};
 use crate::ledger::LedgerRow;
 use crate::notice::Reason;
 use crate::outbox::Act;
-use crate::receipt::Fate;
+use crate::receipt::DeliveryStatus;
 use crate::web::AppState;
 
 /// One notice, and what may be done with it.
@@ -106,7 +106,7 @@ impl NoticeRow {
         let Some((last, fate)) = last.and_then(|last| Some((last, last.receipt?))) else { return self };
         let channel = entry.notice.address.channel();
         let says = words::fate(fate, channel);
-        if fate != Fate::Sent {
+        if fate != DeliveryStatus::Sent {
             self.state = says;
         }
         if fate.is_lost() {

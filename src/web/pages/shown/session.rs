@@ -9,7 +9,7 @@ use crate::contact::PersonName;
 use crate::desk::people::{Contacts, Who};
 use crate::desk::{agenda, unreachable, words};
 use crate::entry::State;
-use crate::receipt::Fate;
+use crate::receipt::DeliveryStatus;
 use crate::session::{ParticipantKey, ParticipationId, Role, Rsvp, SessionId};
 use crate::web::AppState;
 
@@ -258,7 +258,7 @@ pub(in crate::web::pages) struct Chip {
 impl Chip {
     fn of(step: &agenda::Step, showing: Showing<'_>) -> Self {
         let at = step.at.map(|at| showing.at(at));
-        let lost = step.lost.map(|channel| words::fate(Fate::Undelivered, channel));
+        let lost = step.lost.map(|channel| words::fate(DeliveryStatus::Undelivered, channel));
         let bad = lost.or(step.overdue.then_some(words::OVERDUE));
         Self {
             what: capital(&step.what),

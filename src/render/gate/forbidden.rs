@@ -1,9 +1,9 @@
 //! What is searched for in one message: what the session knows of others, and what its reader may be shown.
 //!
-//! In: the session, its reader, and what the message says anyway. Out: [`Stranger`]s, each with a kind and whose it is; the reader's own things.
+//! In: the session, its reader, and what the message says anyway. Out: [`Forbidden`]s, each with a kind and whose it is; the reader's own things.
 
+use super::identifiers::Identifier;
 use super::text::Text;
-use super::things::Thing;
 use super::{digits::Digits, words};
 use crate::contact::{ConnectCode, Passkey, PersonName};
 use crate::render::context::{TITLES, View};
@@ -18,7 +18,7 @@ const NAME_MAX: usize = 10;
 const NAME_DIGITS_MAX: usize = 2;
 
 /// Something of somebody else's.
-pub(super) struct Stranger<'a> {
+pub(super) struct Forbidden<'a> {
     pub(super) sought: Sought<'a>,
     /// `connect code`
     kind: &'static str,
@@ -27,7 +27,7 @@ pub(super) struct Stranger<'a> {
 
 /// What is searched for. What its source has is read only where it may stand: that takes long.
 pub(super) enum Sought<'a> {
-    Read(Thing),
+    Read(Identifier),
     Address(&'a str),
     Number(&'a str),
     Name(&'a str),
@@ -43,22 +43,22 @@ pub(super) enum Whose {
 
 impl Sought<'_> {
     /// Whether a text holds one of these that is somebody's secret.
-    pub(super) fn is_held_by(&self, text: &Text<'_>, is_secret: impl Fn(&Thing) -> bool) -> bool {
+    pub(super) fn is_held_by(&self, text: &Text<'_>, is_secret: impl Fn(&Identifier) -> bool) -> bool {
         let read = match self {
-            Self::Read(thing) => return text.holds(thing) && is_secret(thing),
-            Self::Address(raw) if text.may_hold_address(raw) => Thing::addresses(raw),
-            Self::Number(raw) if text.may_hold_number(raw) => Thing::numbers(raw),
-            Self::Name(raw) if text.may_hold_name(raw) => Thing::names(raw, &TITLES),
+            Self::Read(identifier) => return text.holds(identifier) && is_secret(identifier),
+            Self::Address(raw) if text.may_hold_address(raw) => Identifier::addresses(raw),
+            Self::Number(raw) if text.may_hold_number(raw) => Identifier::numbers(raw),
+            Self::Name(raw) if text.may_hold_name(raw) => Identifier::names(raw, &TITLES),
             Self::Address(_) | Self::Number(_) | Self::Name(_) => return false,
         };
-        read.iter().any(|thing| text.holds(thing) && is_secret(thing))
+        read.iter().any(|identifier| text.holds(identifier) && is_secret(identifier))
     }
 }
 
-impl Stranger<'_> {
+impl Forbidden<'_> {
     /// A passkey that is a word which this message says anyway ("december" in its date) is searched for where passkeys stand: in links.
     pub(super) fn as_a_word(&mut self, view: &View) {
-        let Sought::Read(Thing::Passkey(passkey)) = &self.sought else { return };
+        let Sought::Read(Identifier::Passkey(passkey)) = &self.sought else { return };
         let (session, pass) = (&view.session, &view.pass);
         let said = [
             &session.date,
@@ -73,7 +73,7 @@ impl Stranger<'_> {
         ];
         let is_a_word = passkey.chars().all(char::is_alphabetic);
         if is_a_word && said.into_iter().any(|text| words::alphanumeric(text).contains(passkey.as_str())) {
-            self.sought = Sought::Read(Thing::ShortPasskey(passkey.clone()));
+            self.sought = Sought::Read(Identifier::ShortPasskey(passkey.clone()));
         }
     }
 
@@ -90,11 +90,12 @@ impl Stranger<'_> {
 }
 
 /// All that the session knows of others. What a host is called and called at is no secret.
-pub(super) fn strangers<'a>(facts: &Facts<'a>, settings: &Settings) -> Vec<Stranger<'a>> {
+pub(super) fn forbidden<'a>(facts: &Facts<'a>, settings: &Settings) -> Vec<Forbidden<'a>> {
     let (session, me) = (facts.session, facts.participant);
     let names_shown = me.role == Role::Host && settings.show_participant_names_to_host;
-    let code = |code: Option<ConnectCode>| ("connect code", code.map(|code| Sought::Read(Thing::Code(code.expose()))));
-    let passkey = |passkey: &Option<Passkey>| ("passkey", passkey.as_ref().and_then(|key| Thing::passkey(key.expose())).map(Sought::Read));
+    let code = |code: Option<ConnectCode>| ("connect code", code.map(|code| Sought::Read(Identifier::Code(code.expose()))));
+    let passkey =
+        |passkey: &Option<Passkey>| ("passkey", passkey.as_ref().and_then(|key| Identifier::passkey(key.expose())).map(Sought::Read));
     let address = |raw: &'a RawContact| ("e-mail address", Some(Sought::Address(&raw.0)));
     let number = |raw: &'a RawContact| ("telephone number", Some(Sought::Number(&raw.0)));
     let name = |name: Option<&'a PersonName>| {
@@ -104,7 +105,7 @@ pub(super) fn strangers<'a>(facts: &Facts<'a>, settings: &Settings) -> Vec<Stran
     };
     let mut all = Vec::new();
     let mut add = |whose: Whose, (kind, sought): (&'static str, Option<Sought<'a>>)| {
-        all.extend(sought.map(|sought| Stranger { sought, kind, whose }));
+        all.extend(sought.map(|sought| Forbidden { sought, kind, whose }));
     };
     add(Whose::Session, code(session.code));
     for person in session.participants.iter().filter(|p| p.id != me.id) {
@@ -125,26 +126,29 @@ pub(super) fn strangers<'a>(facts: &Facts<'a>, settings: &Settings) -> Vec<Stran
 }
 
 /// What the recipient may be shown: all that is their own, each as what it is; and what the hosts are called and called at.
-pub(super) fn free(session: &Session, me: &Participant, told: &str) -> Vec<Thing> {
+pub(super) fn free(session: &Session, me: &Participant, told: &str) -> Vec<Identifier> {
     let hosts = session.participants.iter().filter(|p| p.role == Role::Host);
     let contacts = hosts.chain([me]).flat_map(|p| {
-        let mut names = Thing::names(p.name.expose(), &TITLES);
+        let mut names = Identifier::names(p.name.expose(), &TITLES);
         // Of a host, what they are called in full: a patient of a name like it is another one.
         names.truncate(if p.id == me.id { names.len() } else { 1 });
-        [Thing::addresses(&p.email.0), Thing::numbers(&p.sms_number.0), names].concat()
+        [Identifier::addresses(&p.email.0), Identifier::numbers(&p.sms_number.0), names].concat()
     });
-    let own = [me.code.map(|code| Thing::Code(code.expose())), me.passkey.as_ref().and_then(|passkey| Thing::passkey(passkey.expose()))];
-    let told = if told.contains('@') { Thing::addresses(told) } else { Thing::numbers(told) };
+    let own = [
+        me.code.map(|code| Identifier::Code(code.expose())),
+        me.passkey.as_ref().and_then(|passkey| Identifier::passkey(passkey.expose())),
+    ];
+    let told = if told.contains('@') { Identifier::addresses(told) } else { Identifier::numbers(told) };
     contacts.chain(own.into_iter().flatten()).chain(told).collect()
 }
 
 /// What is taken out before digits are looked at, and whose codes may be shown.
-pub(super) struct Own {
+pub(super) struct Allowed {
     pub(super) digits: Vec<Vec<u8>>,
     pub(super) code: Option<ConnectCode>,
 }
 
-impl Own {
+impl Allowed {
     pub(super) fn of(facts: &Facts<'_>, view: &View) -> Self {
         let code = facts.participant.code;
         let reckoned = [&view.session.date, &view.session.date_short, &view.session.was_date, &view.pass.date, &view.session.id];

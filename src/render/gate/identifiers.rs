@@ -1,6 +1,6 @@
 //! What is searched for: what a record has of somebody, in each form in which a message could show it.
 //!
-//! In: a field of a record as its source has it, be it at fault. Out: the [`Thing`]s in it. A field may hold more than one number or address, and
+//! In: a field of a record as its source has it, be it at fault. Out: the [`Identifier`]s in it. A field may hold more than one number or address, and
 //! words around them: each that a person would read out of it is one.
 
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ const NUMBER_END: usize = 9;
 const PASSKEY_ANYWHERE: usize = 8;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Thing {
+pub(super) enum Identifier {
     /// A connect code's digits.
     Code(String),
     /// The digits of a telephone number, without zeros before them.
@@ -37,7 +37,7 @@ pub(super) enum Thing {
     Name(Vec<String>),
 }
 
-impl Thing {
+impl Identifier {
     pub(super) fn passkey(raw: &str) -> Option<Self> {
         let value = alphanumeric(raw);
         match value.len() {
@@ -154,7 +154,7 @@ fn without_brackets(raw: &str) -> String {
 }
 
 /// One person, whichever word comes first.
-fn in_any_order(mut words: Vec<String>) -> Option<Thing> {
+fn in_any_order(mut words: Vec<String>) -> Option<Identifier> {
     if words.len() < 2 {
         return None;
     }
@@ -164,11 +164,11 @@ fn in_any_order(mut words: Vec<String>) -> Option<Thing> {
         orders.push(format!(" {} ", words.join(" ")));
     }
     orders.sort();
-    Some(Thing::Name(orders))
+    Some(Identifier::Name(orders))
 }
 
 /// One address, in lower case; signs that were doubled by mistake are one.
-fn address(raw: &str) -> Option<Thing> {
+fn address(raw: &str) -> Option<Identifier> {
     let mut whole = String::with_capacity(raw.len());
     for c in raw.trim().chars() {
         if !(matches!(c, '@' | '.') && whole.ends_with(c)) {
@@ -180,7 +180,7 @@ fn address(raw: &str) -> Option<Thing> {
     let mut domains = vec![domain.to_owned()];
     let (unicode, _) = idna::domain_to_unicode(domain);
     domains.extend(Some(unicode).filter(|unicode| unicode != domain));
-    Some(Thing::Address(local.to_owned(), domains))
+    Some(Identifier::Address(local.to_owned(), domains))
 }
 
 fn digits_of(text: &str) -> String {
@@ -188,24 +188,24 @@ fn digits_of(text: &str) -> String {
 }
 
 /// Two numbers with nothing between them that is in none: the first one's end is where a number's may be, the second one's is known.
-fn two_numbers(text: &str) -> Vec<Thing> {
+fn two_numbers(text: &str) -> Vec<Identifier> {
     let all = digits_of(text);
     if all.len() < 2 * NUMBER_END {
         return Vec::new();
     }
     let first = (NUMBER_END..=NUMBER_END + 3).map(|end| all[end - NUMBER_END..end].to_owned());
-    first.chain([all[all.len() - NUMBER_END..].to_owned()]).map(Thing::NumberEnd).collect()
+    first.chain([all[all.len() - NUMBER_END..].to_owned()]).map(Identifier::NumberEnd).collect()
 }
 
 /// One number: its digits, whatever stands between them.
-fn number_of(text: &str) -> Option<Thing> {
+fn number_of(text: &str) -> Option<Identifier> {
     let all = digits_of(text);
     let core = all.trim_start_matches('0');
     let core = core.strip_prefix('1').filter(|rest| rest.len() == 10).unwrap_or(core);
     match core.len() {
         n if !(NUMBER_MIN..=NUMBER_MAX).contains(&n) => None,
-        n if n > NUMBER_END => Some(Thing::NumberEnd(core[n - NUMBER_END..].to_owned())),
-        _ => Some(Thing::Number(core.to_owned())),
+        n if n > NUMBER_END => Some(Identifier::NumberEnd(core[n - NUMBER_END..].to_owned())),
+        _ => Some(Identifier::Number(core.to_owned())),
     }
 }
 
@@ -215,9 +215,10 @@ mod tests {
 
     #[test]
     fn a_longer_address_does_not_show_a_shorter_one() {
-        let [theirs, own, longer] = ["lee@example.com", "_lee@example.com", "drlee@example.com"].map(|raw| Thing::addresses(raw).remove(0));
+        let [theirs, own, longer] =
+            ["lee@example.com", "_lee@example.com", "drlee@example.com"].map(|raw| Identifier::addresses(raw).remove(0));
         assert!(own.shows(&theirs) && theirs.shows(&theirs) && !longer.shows(&theirs));
-        let number = Thing::numbers("312 555 4077").remove(0);
-        assert!(Thing::addresses("3125554077@example.com")[0].shows(&number) && !longer.shows(&number));
+        let number = Identifier::numbers("312 555 4077").remove(0);
+        assert!(Identifier::addresses("3125554077@example.com")[0].shows(&number) && !longer.shows(&number));
     }
 }

@@ -2,7 +2,7 @@
 
 /// The keywords of an EHLO answer; after HELO, or where the server says nothing of them, none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Offer {
+pub(super) struct EhloCapabilities {
     /// How the server calls itself.
     pub(super) name: String,
     /// STARTTLS (RFC 3207).
@@ -19,34 +19,34 @@ pub(super) struct Offer {
     pub(super) size_max: Option<u64>,
 }
 
-impl Offer {
+impl EhloCapabilities {
     /// Reads a whole reply. Keywords have no case (RFC 5321 2.4); `AUTH=` is what old servers say.
-    pub(super) fn heard(reply: &[u8]) -> Self {
+    pub(super) fn parse(reply: &[u8]) -> Self {
         let text = String::from_utf8_lossy(reply);
         let mut lines = text.lines().filter_map(|line| line.get(4..));
         let name = lines.next().and_then(|line| line.split_whitespace().next()).unwrap_or_default().to_owned();
-        let mut offer = Self { name, ..Self::default() };
+        let mut capabilities = Self { name, ..Self::default() };
         for line in lines {
             let upper = line.to_ascii_uppercase().replacen("AUTH=", "AUTH ", 1);
             let mut words = upper.split_whitespace();
             match words.next() {
-                Some("STARTTLS") => offer.starttls = true,
-                Some("PIPELINING") => offer.pipelining = true,
+                Some("STARTTLS") => capabilities.starttls = true,
+                Some("PIPELINING") => capabilities.pipelining = true,
                 Some("AUTH") => {
                     for mechanism in words {
-                        offer.plain |= mechanism == "PLAIN";
-                        offer.login |= mechanism == "LOGIN";
+                        capabilities.plain |= mechanism == "PLAIN";
+                        capabilities.login |= mechanism == "LOGIN";
                     }
                 }
                 Some("SIZE") => {
-                    offer.sized = true;
+                    capabilities.sized = true;
                     // 0: no fixed limit (RFC 1870 4).
-                    offer.size_max = words.next().and_then(|n| n.parse().ok()).filter(|&n| n > 0);
+                    capabilities.size_max = words.next().and_then(|n| n.parse().ok()).filter(|&n| n > 0);
                 }
                 _ => {}
             }
         }
-        offer
+        capabilities
     }
 }
 
@@ -56,8 +56,8 @@ mod tests {
 
     #[test]
     fn keywords_in_any_case_and_order() {
-        let offer = Offer::heard(b"250-mail.example.org hello\r\n250-size 10240000\r\n250-StartTLS\r\n250-auth=login\r\n250-AUTH CRAM-MD5 PLAIN\r\n250 Pipelining\r\n");
-        let all = Offer {
+        let capabilities = EhloCapabilities::parse(b"250-mail.example.org hello\r\n250-size 10240000\r\n250-StartTLS\r\n250-auth=login\r\n250-AUTH CRAM-MD5 PLAIN\r\n250 Pipelining\r\n");
+        let all = EhloCapabilities {
             name: "mail.example.org".to_owned(),
             starttls: true,
             plain: true,
@@ -66,7 +66,7 @@ mod tests {
             sized: true,
             size_max: Some(10_240_000),
         };
-        assert_eq!(offer, all);
+        assert_eq!(capabilities, all);
     }
 
     #[test]
@@ -77,10 +77,14 @@ mod tests {
             "250-mail.example.org\r\n250 XSIZE 5\r\n",
             "250-mail.example.org\r\n250-\r\n250 x\r\n",
         ] {
-            assert_eq!(Offer::heard(reply.as_bytes()), Offer { name: "mail.example.org".to_owned(), ..Offer::default() }, "{reply:?}");
+            assert_eq!(
+                EhloCapabilities::parse(reply.as_bytes()),
+                EhloCapabilities { name: "mail.example.org".to_owned(), ..EhloCapabilities::default() },
+                "{reply:?}"
+            );
         }
         // The first line is a greeting, whatever it says.
-        assert!(!Offer::heard(b"250-STARTTLS\r\n250 x\r\n").starttls);
+        assert!(!EhloCapabilities::parse(b"250-STARTTLS\r\n250 x\r\n").starttls);
     }
 
     #[test]
@@ -88,8 +92,8 @@ mod tests {
         for (line, max) in
             [("SIZE", None), ("SIZE 0", None), ("SIZE many", None), ("SIZE 99999999999999999999999", None), ("SIZE 512", Some(512))]
         {
-            let offer = Offer::heard(format!("250-x\r\n250 {line}\r\n").as_bytes());
-            assert_eq!((offer.sized, offer.size_max), (true, max), "{line}");
+            let capabilities = EhloCapabilities::parse(format!("250-x\r\n250 {line}\r\n").as_bytes());
+            assert_eq!((capabilities.sized, capabilities.size_max), (true, max), "{line}");
         }
     }
 }

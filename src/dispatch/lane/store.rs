@@ -18,7 +18,7 @@ const HEARS_AGAIN: Duration = Duration::from_secs(1);
 const PROBE_LASTS: TimeDelta = TimeDelta::minutes(1);
 
 /// Where turns and pauses are kept.
-pub(super) struct Kept {
+pub(super) struct LaneStore {
     outbox: Arc<dyn Outbox>,
     /// This process.
     owner: String,
@@ -29,7 +29,7 @@ impl Lane {
     /// Its turns and pauses are kept in that store. `owner`: random for each start.
     #[must_use]
     pub fn kept_in(mut self, outbox: Arc<dyn Outbox>, owner: &str) -> Self {
-        self.kept = Some(Kept { outbox, owner: owner.to_owned(), heard_at: Mutex::default() });
+        self.kept = Some(LaneStore { outbox, owner: owner.to_owned(), heard_at: Mutex::default() });
         self
     }
 
@@ -37,7 +37,7 @@ impl Lane {
         TransportName { channel: self.channel, name: slot.transport.name().to_owned() }
     }
 
-    async fn ask(&self, kept: &Kept, slot: &Slot, ask: Ask) -> Option<Answer> {
+    async fn ask(&self, kept: &LaneStore, slot: &Slot, ask: Ask) -> Option<Answer> {
         match kept.outbox.ask_transport(&self.name_of(slot), ask).await {
             Ok(answer) => Some(answer),
             Err(e) => {
