@@ -32,6 +32,7 @@ use self::why::WhyArgs;
 use crate::config::{self, Config, Mistakes};
 use crate::daemon::open_store;
 use crate::desk::{Desk, Unanswered};
+use crate::outbox::StoreError;
 
 #[macro_use]
 mod out;
@@ -286,9 +287,9 @@ pub fn main() -> ExitCode {
             eprintln!("{}", table::in_lines_of_errors(&format!("punctual: {error:#}"), 2));
             if error.is::<Usage>() {
                 ExitCode::from(WRONG_USAGE)
-            } else if error.is::<Mistakes>() {
+            } else if error.is::<Mistakes>() || error.downcast_ref::<StoreError>().is_some_and(StoreError::is_displaced) {
                 ExitCode::from(BAD_CONFIGURATION)
-            } else if error.is::<crate::outbox::StoreError>() {
+            } else if error.is::<StoreError>() {
                 ExitCode::from(STORE_FAILED)
             } else {
                 ExitCode::FAILURE

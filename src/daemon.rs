@@ -22,17 +22,17 @@ use self::membership::Membership;
 use self::replies::Answers;
 use self::schedule::Pulse;
 use crate::clock::Clock;
-use crate::config::Keep;
+use crate::config::{Config, Keep};
 use crate::contact::Channel;
 use crate::desk::Desk;
 use crate::desk::records::Records;
 use crate::digest::Digest;
 use crate::dispatch::looks::Looks;
 use crate::dispatch::{Dispatcher, Lane, Span, Tally};
-use crate::entry::State;
+use crate::entry::{Entry, State};
 use crate::known::by_session;
 use crate::outbox::{Filter, Outbox, StoreError};
-use crate::plan::compare::{compare, dues};
+use crate::plan::compare::{Dues, compare, dues};
 use crate::plan::{Policy, Suppressions};
 use crate::session::{Session, SessionId};
 use crate::source::words::Dictionary;
@@ -49,6 +49,7 @@ mod faults;
 mod feedback_metrics;
 mod health;
 mod intake;
+mod likeness;
 pub mod maildir;
 mod membership;
 mod metrics;
@@ -158,6 +159,16 @@ pub struct OnceReport {
     pub sources_failed: usize,
 }
 
+/// What is planned, and not told.
+fn pending() -> Filter {
+    Filter { states: vec![State::Waiting, State::Claimed, State::Held], ..Filter::default() }
+}
+
+fn planned_of(pending: &[Entry], source: &str) -> Dues {
+    let theirs = pending.iter().filter(|entry| entry.source == source).map(|entry| &entry.notice);
+    theirs.map(|n| ((n.session, n.participation, n.occasion, n.rule.clone()), n.due_at)).collect()
+}
+
 impl Engine {
     /// As a demonstration: its pages have these buttons.
     #[must_use]
@@ -166,8 +177,15 @@ impl Engine {
         self
     }
 
-    /// What a configuration would change of what is planned for the sessions that are known: how many messages, of how many.
+    /// This node stands idle, and that configuration decides what is due as the practice's others do: it changes nothing.
+    pub fn would_join(&self, config: &Config) -> bool {
+        self.membership.would_join(config)
+    }
+
+    /// What a configuration would change of what is planned for the sessions that are known: how many messages, of how many. What is planned is what this
+    /// node decides; if it stands idle, what the others wrote into the store.
     pub async fn would_change(&self, new: &Policy) -> Result<(usize, usize), StoreError> {
+        let pending = if self.membership.idle().is_some() { Some(self.outbox.list(&pending()).await?) } else { None };
         let (now, suppressed) = (self.clock.now(), Suppressions(self.outbox.suppressions().await?));
         let (mut changes, mut planned) = (0, 0);
         for source in &self.feeds.names {
@@ -176,7 +194,7 @@ impl Engine {
             let ids: Vec<SessionId> = sessions.iter().map(|s| s.id).collect();
             let known = by_session(self.outbox.known(source, &ids).await?);
             let due = |policy: &Policy| dues(sessions.iter(), &known, policy, &suppressed, now);
-            let before = due(&self.policy);
+            let before = pending.as_ref().map_or_else(|| due(&self.policy), |pending| planned_of(pending, source));
             changes += compare(&before, &due(new)).len();
             planned += before.len();
         }
@@ -186,7 +204,9 @@ impl Engine {
     /// Sources that a configuration takes out, neither there nor under another name, and how many notices of them wait.
     pub async fn would_lose(&self, new: &[Source]) -> Result<(Vec<String>, usize), StoreError> {
         let stays = |name: &&String| new.iter().any(|s| s.name == **name || s.was.as_ref() == Some(*name));
-        let lost: Vec<String> = self.feeds.names.iter().filter(|name| !stays(name)).cloned().collect();
+        let walked = if self.membership.idle().is_some() { Some(self.outbox.sources().await?) } else { None };
+        let walked = walked.map(|sources| sources.into_iter().filter(|source| !source.gone).map(|source| source.name).collect());
+        let lost: Vec<String> = walked.unwrap_or_else(|| self.feeds.names.clone()).into_iter().filter(|name| !stays(&name)).collect();
         let waiting = Filter { states: vec![State::Waiting, State::Unknown], ..Filter::default() };
         let pending = if lost.is_empty() { Vec::new() } else { self.outbox.list(&waiting).await? };
         let count = pending.iter().filter(|e| e.next_attempt_at.is_some() && lost.contains(&e.source)).count();

@@ -39,7 +39,7 @@ pub use alert::Alert;
 pub use attempts::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lease, Outgoing, RecentEnd, Recovered, Returned, Settlement};
 pub use feedback::Feedback;
 pub use key::StoreKey;
-pub use nodes::{NodeRow, Nodes, Tended};
+pub use nodes::{Leader, NodeRow, Nodes, Tended};
 pub use outgoing::{Scheduled, StaffLetter, letter_key};
 pub use queries::{Filter, Queries, SourceStatus, Status};
 pub use transports::{Answer, Ask, Transport, TransportName, Transports};
@@ -54,6 +54,13 @@ pub struct StoreError {
     pub action: String,
     /// What the store said.
     pub cause: String,
+}
+
+impl StoreError {
+    /// Another machine has this node's `[node] name`, and lives: another start would meet the same.
+    pub fn is_displaced(&self) -> bool {
+        self.cause.contains(nodes::DISPLACED)
+    }
 }
 
 /// What a store answers.

@@ -22,6 +22,7 @@ mod copy;
 mod dates;
 pub mod dkim;
 mod draft;
+mod fingerprint;
 mod frugal;
 mod gate;
 mod lint;
@@ -264,7 +265,7 @@ impl Renderer {
             let known: Vec<&str> = library.locales().collect();
             errors.push(format!("locale {:?}: there are no templates for it; expected one of {}", settings.locale, known.join(", ")));
         }
-        let said: Vec<String> = library.said().collect();
+        let said: Vec<String> = library.said().map(|(_, text)| text).collect();
         let gate = gate::Gate::new(&settings, said.iter().map(String::as_str));
         let default_locale = default_locale.unwrap_or_default();
         let (tokens, practice) = (Tokens::new(&settings.reference_key), tera::Value::from_serializable(&context::Practice::of(&settings)));

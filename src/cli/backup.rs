@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::accounts::account;
 use super::progress::Progress;
+use super::table::counted_rows;
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, StoreUrl};
@@ -49,8 +50,9 @@ pub(super) fn backup(config: Config, to: &Path, json: bool) -> anyhow::Result<Ex
         println!("{}", serde_json::to_string(&made)?);
     } else {
         println!(
-            "{}: {bytes} bytes, sound, with {} rows of the ledger, each following from the one before it",
-            made.file, made.ledger_rows
+            "{}: {bytes} bytes, sound, with {} of the ledger, each following from the one before it",
+            made.file,
+            counted_rows(made.ledger_rows)
         );
         println!("Its last row: {}", made.ledger_head);
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::table::{counted, in_lines};
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
-use crate::config::{Config, Gateway, Relay};
+use crate::config::{Config, Gateway, Relay, StoreUrl};
 use crate::contact::Channel;
 use crate::daemon::{store_exists, store_faults};
 use crate::deliver::Transport;
@@ -20,7 +20,7 @@ use crate::plan::{self, Suppressions};
 use crate::preview;
 use crate::render::Renderer;
 use crate::session::{AutoDeliver, Role, Session, Snapshot};
-use crate::source::{SourceKind, ambiguity, meaning};
+use crate::source::{Source, SourceKind, ambiguity, meaning};
 
 mod sender;
 
@@ -124,8 +124,8 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Chec
     let mut together = Snapshot::default();
     for source in &config.sources {
         let what = format!("source {}", source.name);
-        if matches!(source.kind, SourceKind::Push(_)) {
-            report.add("note", what, "sessions are pushed to it: nothing is read");
+        if let Some(why) = unread(source, config) {
+            report.add("note", what, why);
             continue;
         }
         let read = runtime.block_on(source.read());
@@ -175,6 +175,14 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Chec
         together.sessions.extend(snapshot.sessions);
     }
     told_differently(together, report);
+}
+
+/// Why a source is not read here. `None`: it is.
+fn unread(source: &Source, config: &Config) -> Option<String> {
+    if matches!(source.kind, SourceKind::Push(_)) {
+        return Some("sessions are pushed to it: nothing is read".to_owned());
+    }
+    source.left_out(config.raw.node.name.as_deref())
 }
 
 /// Sessions whose messages are tried: those of different hosts tell the most.
@@ -285,7 +293,10 @@ fn store(config: &Config, report: &mut CheckReport) {
     }
     match (&config.store, store_exists(config)) {
         (None, _) => report.add("note", "store", "none is configured: nothing can be sent"),
-        (Some(_), false) => report.add("ok", "store", "will be made at the first run"),
+        (Some(StoreUrl::Sqlite(_)), false) => report.add("ok", "store", "will be made at the first run"),
+        (Some(StoreUrl::Postgres(_)), false) => {
+            report.add("ok", "store", "its schema is there, and holds nothing of this practice yet: the first run begins it");
+        }
         (Some(_), true) => match crate::daemon::open_store(config, false) {
             Ok(_) => report.add("ok", "store", "opens"),
             Err(e) => report.add("error", "store", format!("{e:#}")),

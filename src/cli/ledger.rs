@@ -7,6 +7,7 @@ use anyhow::bail;
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
+use super::table::counted_rows;
 use super::{Exit, runtime};
 use crate::config::Config;
 use crate::daemon::{look_at_store, open_store};
@@ -69,14 +70,22 @@ pub(super) fn ledger(config: Config, command: &LedgerCommand, json: bool) -> any
     })
 }
 
+/// `1 row, up to row 1`; `4711 rows, 2 chains of their own among them, after what was pruned up to row 200, up to row 4911`
+fn extent(verified: &Verified) -> String {
+    let pruned = if verified.pruned_to > 0 { format!(", after what was pruned up to row {}", verified.pruned_to) } else { String::new() };
+    let chains = match verified.chains {
+        0 => String::new(),
+        1 => ", a chain of its own among them".to_owned(),
+        n => format!(", {n} chains of their own among them"),
+    };
+    format!("{}{chains}{pruned}, up to row {}", counted_rows(verified.rows), verified.head.seq)
+}
+
 fn verify(verified: &Verified, anchor: Option<Anchor>, json: bool) -> anyhow::Result<Exit> {
     if json {
         println!("{}", serde_json::to_string(verified)?);
     } else {
-        let pruned =
-            if verified.pruned_to > 0 { format!(", after what was pruned up to row {}", verified.pruned_to) } else { String::new() };
-        let chains = if verified.chains > 0 { format!(", {} chains of their own among them", verified.chains) } else { String::new() };
-        println!("{} rows{chains}{pruned}, up to row {}", verified.rows, verified.head.seq);
+        println!("{}", extent(verified));
         if let Some(from) = verified.keyed_from {
             println!("From row {from} on they are chained with the key of the store: nobody makes them without it");
         }
@@ -202,4 +211,21 @@ fn in_cells(row: &LedgerRow, notice: Option<&About>) -> String {
         row.chain.map_or_else(String::new, |link| link.to_string()),
     ];
     csv::line(cells.iter().map(String::as_str))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Link;
+
+    #[test]
+    fn one_row_is_a_row() {
+        let said = |rows, chains, pruned_to| {
+            let head = Anchor { seq: 7, link: Link::START };
+            extent(&Verified { rows, pruned_to, keyed_from: None, copy: false, chains, head, findings: Vec::new() })
+        };
+        assert_eq!(said(1, 0, 0), "1 row, up to row 7");
+        assert_eq!(said(2, 1, 5), "2 rows, a chain of its own among them, after what was pruned up to row 5, up to row 7");
+        assert_eq!(said(3, 2, 0), "3 rows, 2 chains of their own among them, up to row 7");
+    }
 }

@@ -131,6 +131,10 @@ pub(super) fn snapshot(config: &Config, named: Option<&Path>, now: DateTime<Utc>
         bail!("there is no source: name one in the configuration, or use --sessions FILE");
     } else {
         for source in &config.sources {
+            if let Some(why) = source.left_out(config.raw.node.name.as_deref()) {
+                eprintln!("Source {}: {why}.", source.name);
+                continue;
+            }
             let mut part = match source.kind {
                 SourceKind::Push(_) => runtime()?.block_on(pushed(config, source, now))?,
                 _ => runtime()?.block_on(source.read()).map_err(anyhow::Error::msg)?,

@@ -182,6 +182,9 @@ async fn usable(config: &Config, engine: &Engine) -> Result<(), String> {
     }
     Renderer::new(config.render.clone()).map_err(|mistakes| mistakes.join("\n"))?;
     can_begin(config).map_err(|why| format!("{why:#}"))?;
+    if engine.would_join(config) {
+        return Ok(());
+    }
     let (changes, planned) = engine.would_change(&config.policy).await.map_err(|e| e.to_string())?;
     let word = config.policy.digest();
     let (lost, waiting) = engine.would_lose(&config.sources).await.map_err(|e| e.to_string())?;

@@ -52,18 +52,22 @@ pub(super) fn status(config: Config, json: bool, colors: Look) -> anyhow::Result
         }
         print(&facts, mode, colors, &|at| colors.time(at, &zone, now));
         if !nodes.is_empty() {
+            let shown = |node: &NodeRow| shown(node, &|at| colors.time(at, &zone, now));
             println!("{}", in_lines(&format!("Nodes: {}", nodes.iter().map(shown).collect::<Vec<_>>().join(", ")), 2));
         }
     }
-    Ok(if facts.attention || !warnings.is_empty() { Exit::Attention } else { Exit::Done })
+    let is_idle = nodes.iter().any(|node| node.idle.is_some());
+    Ok(if facts.attention || is_idle || !warnings.is_empty() { Exit::Attention } else { Exit::Done })
 }
 
-/// `a (leads)`, `b`, `c (says nothing)`.
-fn shown(node: &NodeRow) -> String {
-    let more = match (node.lives, node.leads) {
-        (false, _) => " (says nothing)",
-        (true, true) => " (leads)",
-        (true, false) => "",
+/// `a (leads)`, `b`, `c (says nothing since 14:02)`, `d (does nothing since 14:02: its messages are not those of node a, ...)`.
+fn shown(node: &NodeRow, time: &dyn Fn(DateTime<Utc>) -> String) -> String {
+    let since = node.since.map(|at| format!(" since {}", time(at))).unwrap_or_default();
+    let more = match &node.idle {
+        _ if !node.lives => format!(" (says nothing{since})"),
+        Some(why) => format!(" (does nothing{since}: {why})"),
+        None if node.leads => " (leads)".to_owned(),
+        None => String::new(),
     };
     format!("{}{more}", node.name)
 }

@@ -212,6 +212,11 @@ pub(super) fn counted(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
+/// `1 row`, `2 rows`: of the ledger.
+pub(super) fn counted_rows(n: u64) -> String {
+    format!("{n} {}", if n == 1 { "row" } else { "rows" })
+}
+
 /// The terminal's, if somebody sits at one.
 fn columns() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(|_| std::io::stdout().is_terminal());

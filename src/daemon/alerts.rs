@@ -112,6 +112,7 @@ impl Engine {
                 What::Late(channel) => channel.to_string(),
                 What::Source(name) => format!("source:{name}"),
                 What::Engine => "engine".to_owned(),
+                What::Node => "node".to_owned(),
             };
             add(key, outage.since, outage.sentence(&self.zone, now), false);
         }

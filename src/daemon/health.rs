@@ -59,6 +59,10 @@ impl Engine {
     /// `42 due today, next 14:00 EST; 2 held`
     pub(super) async fn show_status(&self) {
         let now = self.clock.now();
+        if let Some(idle) = self.membership.idle() {
+            let since = clock_time(&self.zone, idle.since, now);
+            return self.monitors.notifier.status(&format!("does nothing since {since}: {}", idle.why));
+        }
         let tomorrow = midnight_after(&self.zone, now);
         let (Ok(due), Ok(held), Ok(next)) =
             (self.outbox.due_before(tomorrow).await, self.outbox.count(State::Held).await, self.next_due().await)
@@ -105,7 +109,7 @@ impl Engine {
         if !self.clock.is_plausible() {
             reasons.push(format!("the clock cannot be right: it says {}", rfc3339(now)));
         }
-        reasons.extend(self.membership.idle());
+        reasons.extend(self.membership.idle().map(|idle| format!("this node does nothing since {}: {}", rfc3339(idle.since), idle.why)));
         if !self.feeds.looks.are_done() {
             reasons.push("the sources are asked first".to_owned());
         }
@@ -147,6 +151,7 @@ impl Engine {
             found.push(engine(format!("the clock cannot be right, it says {}", rfc3339(now))));
         }
         found.extend(self.monitors.pulse.faults(tokio::time::Instant::now()).into_iter().map(engine));
+        found.extend(self.membership.idle().map(|idle| Outage::of(What::Node, Some(idle.since), Some(idle.why))));
         Ok(found)
     }
 

@@ -186,8 +186,8 @@ impl Intake {
 #[async_trait]
 impl web::Intake for Intake {
     async fn push(&self, source: &str, offer: Offer) -> Result<Receipt, Declined> {
-        if let Some(why) = self.engine.membership.idle() {
-            return Err(Declined::Idle(why));
+        if let Some(idle) = self.engine.membership.idle() {
+            return Err(Declined::Idle(idle.why));
         }
         let turn = self.turns.get(source).expect("the server's sources are those that it was made with");
         let _turn = turn.lock().await;

@@ -9,14 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::Engine;
 use super::cron::watched;
+use super::likeness::{Likeness, differing};
 use crate::config::Config;
 use crate::contact::Channel;
-use crate::outbox::{Outbox, StoreError, Tended};
+use crate::outbox::{Leader, Outbox, StoreError, Tended};
+use crate::render::Renderer;
 use crate::retry::DoubtPolicy;
 
 /// From one look at the other nodes to the next.
@@ -29,28 +30,61 @@ const LEADS: &str = "this node leads: it walks the sources, and does what is don
 
 /// See the module.
 pub(super) struct Membership {
-    /// A digest of what it decides by.
-    settings: String,
+    /// What it decides by, and what its messages say.
+    likeness: Likeness,
     /// The sources, and the names that they had before.
     sources: Vec<(String, Option<String>)>,
     in_doubt: [(Channel, DoubtPolicy); 2],
     leads: AtomicBool,
-    /// Why it does nothing.
-    idle: Mutex<Option<String>>,
+    idle: Mutex<Option<Idle>>,
+    /// The one that leads, if it is unlike this one.
+    leader: Mutex<Option<Leader>>,
+}
+
+/// It does nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Idle {
+    /// What it has otherwise than the one that leads, or that its clock is wrong.
+    what: String,
+    /// In words, of this node.
+    pub(super) why: String,
+    /// Since then.
+    pub(super) since: DateTime<Utc>,
+}
+
+impl Idle {
+    /// `its messages are not those of node a, which leads: ...`
+    fn by_likeness(ours: &str, leader: &Leader, since: DateTime<Utc>) -> Self {
+        let parts = differing(ours, &leader.settings);
+        let (what, of) = (parts.join(" and its "), &leader.name);
+        let why = if parts.is_empty() {
+            format!(
+                "node {of}, which leads, runs another version of Punctual, whose settings cannot be compared: give all nodes the same version"
+            )
+        } else {
+            format!(
+                "its {what} are not those of node {of}, which leads: give all nodes the same configuration, templates and zone data, and reload them"
+            )
+        };
+        Self { what: format!("{what} {of}"), why, since }
+    }
+
+    fn by_clock(skew: TimeDelta, since: DateTime<Utc>) -> Self {
+        let why = format!("its clock is {} seconds from the database's: set one of them right", skew.num_seconds());
+        Self { what: "clock".to_owned(), why, since }
+    }
 }
 
 impl Membership {
-    pub(super) fn of(config: &Config) -> Self {
-        let sources: Vec<(String, Option<String>)> = config.sources.iter().map(|s| (s.name.clone(), s.was.clone())).collect();
-        let digest = sources.iter().fold(Sha256::new_with_prefix(config.policy.digest()), |digest, (name, was)| {
-            digest.chain_update([0]).chain_update(name).chain_update([1]).chain_update(was.as_deref().unwrap_or_default())
-        });
+    /// `key`: the store's own.
+    pub(super) fn of(config: &Config, key: [u8; 32]) -> Self {
         Self {
-            settings: data_encoding::HEXLOWER.encode(&digest.finalize()[..16]),
-            sources,
+            likeness: Likeness::of(config, key),
+            sources: config.sources.iter().map(|s| (s.name.clone(), s.was.clone())).collect(),
             in_doubt: [(Channel::Email, config.email_in_doubt), (Channel::Sms, config.sms_in_doubt)],
             leads: AtomicBool::new(false),
             idle: Mutex::default(),
+            leader: Mutex::default(),
         }
     }
 
@@ -60,8 +94,14 @@ impl Membership {
     }
 
     /// Why it walks nothing and sends nothing; `None`: it does.
-    pub(super) fn idle(&self) -> Option<String> {
+    pub(super) fn idle(&self) -> Option<Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// This node stands idle, and with that configuration it would decide as the one that leads does.
+    pub(super) fn would_join(&self, config: &Config) -> bool {
+        let leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        leader.is_some_and(|leader| self.likeness.would_decide_as(config, &leader.settings))
     }
 
     /// What becomes of what was taken back in doubt.
@@ -71,9 +111,10 @@ impl Membership {
     }
 
     /// The first look, at a start.
-    pub(super) async fn join(&self, outbox: &dyn Outbox, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let tended = outbox.tend(&self.settings, now).await?;
-        if self.stands(&tended, (now, now + SKEW_MAX)) {
+    pub(super) async fn join(&self, outbox: &dyn Outbox, renderer: &Renderer, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let ours = self.likeness.line(renderer);
+        let tended = outbox.tend(&ours, None, now).await?;
+        if self.stands(&ours, &tended, (now, now + SKEW_MAX)) {
             tracing::info!("{LEADS}");
             self.settle_sources(outbox, now).await?;
         }
@@ -81,23 +122,30 @@ impl Membership {
     }
 
     /// Notes how it stands. Whether it leads from now on. `asked`: when the store was asked, and when it had answered: its clock was read in between.
-    fn stands(&self, tended: &Tended, asked: (DateTime<Utc>, DateTime<Utc>)) -> bool {
+    fn stands(&self, ours: &str, tended: &Tended, asked: (DateTime<Utc>, DateTime<Utc>)) -> bool {
         let skew = tended.store_now.and_then(|store_now| skew(store_now, asked));
-        let idle = match skew {
-            Some(skew) => {
-                Some(format!("this machine's clock is {} seconds from the database's: set one of them right", skew.num_seconds()))
-            }
-            None if !tended.agrees => Some(
-                "the node that leads has another configuration, or other zone data: give all nodes the same, and reload them".to_owned(),
-            ),
-            None => None,
+        let mut known = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = known.as_ref().map_or(asked.0, |idle| idle.since);
+        let idle = match (skew, &tended.other) {
+            (Some(skew), _) => Some(Idle::by_clock(skew, since)),
+            (None, Some(leader)) => Some(Idle::by_likeness(ours, leader, since)),
+            (None, None) => None,
         };
-        let before = std::mem::replace(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner), idle.clone());
-        match (before, idle) {
-            (before, Some(why)) if before.as_ref() != Some(&why) => tracing::error!(why, "this node walks nothing and sends nothing"),
-            (Some(_), None) => tracing::info!("this node takes part again"),
-            _ => {}
+        match (&mut *known, idle) {
+            // (How far a clock is off, in seconds, is no news.)
+            (Some(before), Some(idle)) if before.what == idle.what => {}
+            (known, Some(idle)) => {
+                tracing::error!(why = idle.why, "this node walks nothing and sends nothing");
+                *known = Some(idle);
+            }
+            (known, None) => {
+                if known.take().is_some() {
+                    tracing::info!("this node takes part again");
+                }
+            }
         }
+        drop(known);
+        self.leader.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&tended.other);
         let led = self.leads.swap(tended.leads, Ordering::Relaxed);
         if led && !tended.leads {
             tracing::warn!("another node leads now");
@@ -143,9 +191,12 @@ impl Engine {
     }
 
     async fn tend(self: &Arc<Self>, failed: &mpsc::Sender<StoreError>) -> Result<(), StoreError> {
-        let (now, was_idle) = (self.clock.now(), self.membership.idle().is_some());
-        let tended = self.outbox.tend(&self.membership.settings, now).await?;
-        let leads_now = self.membership.stands(&tended, (now, self.clock.now()));
+        let (now, idle) = (self.clock.now(), self.membership.idle());
+        // (Somebody may have changed a template.)
+        let ours = self.membership.likeness.line(&self.dispatcher.renderer);
+        let tended = self.outbox.tend(&ours, idle.as_ref().map(|idle| idle.why.as_str()), now).await?;
+        let was_idle = idle.is_some();
+        let leads_now = self.membership.stands(&ours, &tended, (now, self.clock.now()));
         let is_idle = self.membership.idle().is_some();
         self.feeds.looks.halt(is_idle);
         let taken = tended.recovered;

@@ -170,6 +170,11 @@ impl Engine {
     /// Once the sources are asked: ready, and polled from then on. Never ends, but with an error.
     async fn poll_and_tell(self: &Arc<Self>, scheduler: &mut Option<JobScheduler>, failed: &mpsc::Sender<StoreError>) -> anyhow::Error {
         let ready = async {
+            if self.membership.idle().is_some() {
+                // Nothing is asked, and another start would change nothing of that.
+                self.show_status().await;
+                self.monitors.notifier.ready();
+            }
             self.feeds.looks.done().await;
             self.wake_lanes();
             tracing::info!(sources = self.feeds.sources.len(), "ready");

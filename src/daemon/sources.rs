@@ -70,8 +70,8 @@ impl Engine {
 
     /// `None`: another node walked meanwhile.
     async fn ask_once(&self, source: &Source) -> Result<Option<bool>, StoreError> {
-        if let Some(why) = self.membership.idle() {
-            tracing::debug!(source = %source.name, why, "not asked");
+        if let Some(idle) = self.membership.idle() {
+            tracing::debug!(source = %source.name, idle.why, "not asked");
             return Ok(Some(false));
         }
         if matches!(&source.kind, SourceKind::Http(api) if api.rests()) {

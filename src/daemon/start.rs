@@ -64,7 +64,7 @@ impl Engine {
         };
         let (policy, just_read) = (Arc::new(config.policy.clone()), JustRead::default());
         let dispatcher = Dispatcher { outbox, renderer, policy, clock, owner, just_read, walks: AtomicI64::new(0) };
-        let membership = Membership::of(&config);
+        let membership = Membership::of(&config, key);
         take_back(&dispatcher, &config, &membership, &lanes).await?;
         let digest = config.digest.clone().map(|settings| letter(settings, &config, &dispatcher, &lanes[0]));
         let monitors = Monitors::of(&config, alerts);
@@ -106,7 +106,7 @@ impl Feeds {
         let names = sources.iter().map(|s| s.name.clone()).collect();
         let words = sources.iter().map(|s| (s.name.clone(), s.words.clone())).collect();
         // Nobody asks those that are pushed to, and only its own node one that names it.
-        let is_asked = |s: &Source| !matches!(s.kind, SourceKind::Push(_)) && s.node.as_deref().is_none_or(|of| Some(of) == node);
+        let is_asked = |s: &Source| !matches!(s.kind, SourceKind::Push(_)) && s.is_read_by(node);
         let asked: Vec<Source> = sources.into_iter().filter(is_asked).collect();
         let (polls, asked_names): (_, Vec<String>) = asked.iter().map(|s| (s.poll.clone(), s.name.clone())).unzip();
         Self {
@@ -158,7 +158,7 @@ async fn take_back(dispatcher: &Dispatcher, config: &Config, membership: &Member
         tracing::warn!("shadow mode: everything is decided, rendered and recorded, and nothing is sent");
     }
     let names = names(config);
-    membership.join(outbox, now()).await?;
+    membership.join(outbox, &dispatcher.renderer, now()).await?;
     dispatcher.recall_codes().await?;
     for lane in lanes {
         lane.hear_at_start(now()).await?;

@@ -26,12 +26,15 @@ impl Engine {
             async move { outbox.mark().await }
         };
         let tell = move |head: Anchor| {
-            // In the log, it is kept elsewhere: `ledger verify --anchor` can be held against it.
-            tracing::info!(ledger = %head, "anchor");
             let engine = Arc::clone(&self);
-            if engine.membership.leads() {
+            // One of several nodes is enough.
+            let leads = engine.membership.leads();
+            if leads {
+                // In the log, it is kept elsewhere: `ledger verify --anchor` can be held against it.
+                tracing::info!(ledger = %head, "anchor");
                 tokio::spawn(async move { engine.monitors.anchors.hand(format!("{} {head}", rfc3339(engine.clock.now()))).await });
             }
+            leads
         };
         keep_marking(mark, tell).await;
     }
@@ -50,8 +53,8 @@ impl Engine {
     }
 }
 
-/// A mark that cannot be written is told, and the next one is tried: it protects a restore, not today's messages. Never ends.
-async fn keep_marking<E: Display, F: Future<Output = Result<Option<Anchor>, E>>>(mark: impl Fn() -> F, tell: impl Fn(Anchor)) {
+/// `tell`: whether it was this one's to tell. A mark that cannot be written is told, and the next one is tried: it protects a restore, not today's messages. Never ends.
+async fn keep_marking<E: Display, F: Future<Output = Result<Option<Anchor>, E>>>(mark: impl Fn() -> F, tell: impl Fn(Anchor) -> bool) {
     let (mut failed, mut anchored) = (false, None::<Instant>);
     loop {
         tokio::time::sleep(MARK_EVERY).await;
@@ -59,8 +62,7 @@ async fn keep_marking<E: Display, F: Future<Output = Result<Option<Anchor>, E>>>
             Ok(head) => {
                 failed = false;
                 // (An older copy is marked once it is held.)
-                if let Some(head) = head.filter(|_| anchored.is_none_or(|then| then.elapsed() >= ANCHOR_EVERY)) {
-                    tell(head);
+                if head.filter(|_| anchored.is_none_or(|then| then.elapsed() >= ANCHOR_EVERY)).is_some_and(&tell) {
                     anchored = Some(Instant::now());
                 }
             }
@@ -93,17 +95,39 @@ mod tests {
                 Ok(Some(Anchor { seq: marks.get(), link: Link::START }))
             }
         };
-        let tell = |head: Anchor| told.borrow_mut().push((began.elapsed().as_secs() / 60, head.seq == marks.get()));
+        let tell = |head: Anchor| {
+            told.borrow_mut().push((began.elapsed().as_secs() / 60, head.seq == marks.get()));
+            true
+        };
         let marking = keep_marking(mark, tell);
         tokio::time::timeout(Duration::from_secs(200 * 60), marking).await.unwrap_err();
         assert_eq!(*told.borrow(), [(0, true), (75, true), (135, true), (195, true)]);
         assert!(marks.get() > 2_000, "{} marks", marks.get());
     }
 
+    /// A node that comes to lead tells at once how far the ledger has got.
+    #[tokio::test(start_paused = true)]
+    async fn whoever_leads_tells_the_anchor() {
+        let (asked, told) = (Cell::new(0), Cell::new(0));
+        let tell = |_| {
+            asked.set(asked.get() + 1);
+            told.set(told.get() + u32::from(asked.get() > 3));
+            asked.get() > 3
+        };
+        let head = Anchor { seq: 1, link: Link::START };
+        let marking = keep_marking(|| async move { Ok::<_, String>(Some(head)) }, tell);
+        tokio::time::timeout(Duration::from_secs(1800), marking).await.unwrap_err();
+        assert_eq!((asked.get(), told.get()), (4, 1));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_older_copy_tells_none_until_it_is_held() {
         let told = Cell::new(0);
-        let marking = keep_marking(|| async { Ok::<_, String>(None) }, |_| told.set(told.get() + 1));
+        let tell = |_| {
+            told.set(told.get() + 1);
+            true
+        };
+        let marking = keep_marking(|| async { Ok::<_, String>(None) }, tell);
         tokio::time::timeout(Duration::from_secs(7200), marking).await.unwrap_err();
         assert_eq!(told.get(), 0);
     }

@@ -48,6 +48,8 @@ pub enum What {
     Source(String),
     /// The program itself, its clock, or the machine: why says it.
     Engine,
+    /// This node, which stands idle: others send.
+    Node,
 }
 
 /// A message that waits.
@@ -86,6 +88,7 @@ impl Outage {
             What::Source(name) if self.since.is_none() => format!("The sessions of \u{201c}{name}\u{201d} were never read{why}."),
             What::Source(name) => format!("The sessions of \u{201c}{name}\u{201d} could not be read{since}{why}."),
             What::Engine => format!("Messages cannot go out{why}."),
+            What::Node => format!("This node sends nothing{since}{why}. Others of the practice do, if they work."),
         }
     }
 

@@ -8,13 +8,16 @@ use super::{Recovered, Result, StoreError};
 use crate::access::logins::KeptLogin;
 use crate::session::SessionId;
 
+/// Another machine has this node's name, and lives.
+pub(super) const DISPLACED: &str = "another machine is this node now";
+
 /// How a node stands among the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tended {
     /// It walks the sources by the clock, and does what is done once: the letter, the ping, what is removed.
     pub leads: bool,
-    /// The one that leads decides by the same settings as this one. One that does not walks nothing and sends nothing.
-    pub agrees: bool,
+    /// The one that leads, if it decides by other settings than this one: then this one walks nothing and sends nothing.
+    pub other: Option<Leader>,
     /// The store's own clock, if it has one that is not this machine's.
     pub store_now: Option<DateTime<Utc>>,
     /// What was taken back of nodes that are gone.
@@ -24,8 +27,17 @@ pub struct Tended {
 impl Tended {
     /// Nobody else is there.
     pub fn alone() -> Self {
-        Self { leads: true, agrees: true, store_now: None, recovered: Recovered::default() }
+        Self { leads: true, other: None, store_now: None, recovered: Recovered::default() }
     }
+}
+
+/// The node that leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leader {
+    /// `[node] name`.
+    pub name: String,
+    /// What it decides by, as it said when it began to lead.
+    pub settings: String,
 }
 
 /// A node, as the others see it.
@@ -39,6 +51,12 @@ pub struct NodeRow {
     pub leads: bool,
     /// It said of late that it lives.
     pub lives: bool,
+    /// Why it walks nothing and sends nothing. `None`: it works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<String>,
+    /// Since when it does nothing, or says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<DateTime<Utc>>,
 }
 
 fn no_users() -> StoreError {
@@ -49,8 +67,8 @@ fn no_users() -> StoreError {
 #[async_trait]
 pub trait Nodes: Send + Sync {
     /// A look at the other nodes, every few seconds: takes back the claims of those that are gone, and leads if nobody else does. `settings`: a digest of
-    /// what this node decides by.
-    async fn tend(&self, _settings: &str, _now: DateTime<Utc>) -> Result<Tended> {
+    /// what this node decides by. `idle`: why it does nothing, as it found at its last look; then it does not lead.
+    async fn tend(&self, _settings: &str, _idle: Option<&str>, _now: DateTime<Utc>) -> Result<Tended> {
         Ok(Tended::alone())
     }
 

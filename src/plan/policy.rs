@@ -57,6 +57,15 @@ impl Policy {
 
     /// A digest of all that decisions depend on: when it changes, everything is planned again.
     pub fn digest(&self) -> String {
+        self.digest_with(self.zones.digest())
+    }
+
+    /// Likewise, whatever zone data the host has.
+    pub fn digest_of_rules(&self) -> String {
+        self.digest_with("")
+    }
+
+    fn digest_with(&self, zones: &str) -> String {
         let text = format!(
             "{}|{}|{}|{:?}|{}|{}|{:?}|{:?}|{}|{:?}|{:?}|{}",
             self.practice,
@@ -70,7 +79,7 @@ impl Policy {
             self.adopt_invites,
             self.not_joined,
             self.overrides.entries.iter().map(Override::fingerprint).collect::<Vec<_>>(),
-            self.zones.digest(),
+            zones,
         );
         data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes())[..16])
     }

@@ -133,8 +133,8 @@ impl Library {
     }
 
     /// What the templates say of themselves, without what is remarked in them.
-    pub(super) fn said(&self) -> impl Iterator<Item = String> {
-        self.sources.values().map(|source| without_remarks(source))
+    pub(super) fn said(&self) -> impl Iterator<Item = (&str, String)> {
+        self.sources.iter().map(|(name, source)| (name.as_str(), without_remarks(source)))
     }
 
     /// A template's text.

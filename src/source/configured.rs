@@ -41,6 +41,17 @@ pub enum SourceKind {
 }
 
 impl Source {
+    /// Whether the node of that name reads it: each does, unless it names another one.
+    pub fn is_read_by(&self, node: Option<&str>) -> bool {
+        self.left_out(node).is_none()
+    }
+
+    /// Why a node of that name does not read it. `None`: it does.
+    pub fn left_out(&self, node: Option<&str>) -> Option<String> {
+        let of = self.node.as_deref().filter(|of| Some(*of) != node)?;
+        Some(format!("node {of} reads it, and this machine does not: it is left out here"))
+    }
+
     /// What it says now, its words taken for what the practice says that they mean. The error names the file or the address, and the place in it.
     pub async fn read(&self) -> Result<Snapshot, String> {
         let mut snapshot = match &self.kind {

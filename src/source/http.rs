@@ -117,6 +117,11 @@ impl Api {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// UserIds of the hosts whose sessions are asked for; empty: all of the company's.
+    pub fn hosts(&self) -> &[i64] {
+        &self.settings.hosts
+    }
+
     /// It asked to be left alone, and that time is not over: asking is an error.
     pub fn rests(&self) -> bool {
         self.memory().quiet_until.is_some_and(|until| Instant::now() < until)

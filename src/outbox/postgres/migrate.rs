@@ -5,7 +5,7 @@ use super::db::Db;
 use super::error::{Res, refused};
 
 /// Each brings the schema from the version before it to its own.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("schema/0001_outbox.sql"),
     include_str!("schema/0002_moved.sql"),
     include_str!("schema/0003_outgoing.sql"),
@@ -13,6 +13,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("schema/0005_chains.sql"),
     include_str!("schema/0006_transport.sql"),
     include_str!("schema/0007_users.sql"),
+    include_str!("schema/0008_idle.sql"),
 ];
 
 /// What this program needs.

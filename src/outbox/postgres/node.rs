@@ -14,11 +14,12 @@ use data_encoding::HEXLOWER;
 use super::columns::get;
 use super::db::{Db, Tx};
 use super::error::{Res, refused};
+use crate::outbox::nodes::DISPLACED;
 
 /// What a start says that finds another one, and is not to serve beside it.
 const SERVED_BY: &str = "another punctual serves this practice (";
 /// How long a daemon counts as alive after it said so, in the words of PostgreSQL.
-const ALIVE: &str = "interval '20 seconds'";
+pub(super) const ALIVE: &str = "interval '20 seconds'";
 /// So often a start looks whether this process is done with it.
 const TRIES: u32 = 400;
 /// How often a start looks whether the one before it still does.
@@ -140,6 +141,9 @@ impl Node {
                 *self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 Ok(())
             }
+            Some((says, _)) if self.has_name() => Err(refused(format!(
+                "{DISPLACED} ({says}), while this one was silent: it sends nothing any more. A name is of one machine: give this one a [node] name of its own, or end the other one, and start it again"
+            ))),
             Some((says, _)) => {
                 Err(refused(format!("another punctual serves this practice now ({says}): this one said nothing for too long")))
             }

@@ -13,17 +13,26 @@ use super::claim;
 use super::columns::get;
 use super::db::{Db, Tx};
 use super::error::Res;
-use crate::outbox::{NodeRow, Recovered, Tended};
+use super::node::ALIVE;
+use crate::outbox::{Leader, NodeRow, Recovered, Tended};
 use crate::session::SessionId;
 
-/// Claims of nodes that are gone, or whose time is over.
-const GONE: &str = "EXISTS (SELECT 1 FROM notice AS o WHERE o.practice = $1 AND o.state = 'flying' AND (o.lease_until <= clock_timestamp()
-         OR (o.owner LIKE '% %' AND NOT EXISTS (SELECT 1 FROM node AS n WHERE n.practice = $1 AND n.boot = split_part(o.owner, ' ', 1)
-             AND n.alive_until >= clock_timestamp()))))
-     OR EXISTS (SELECT 1 FROM outgoing AS o WHERE o.practice = $1 AND o.kind IN ('letter', 'answer') AND o.next_attempt_at IS NOT NULL
-         AND o.owner IS NOT NULL AND (o.lease_until <= clock_timestamp()
-         OR (o.owner LIKE '% %' AND NOT EXISTS (SELECT 1 FROM node AS n WHERE n.practice = $1 AND n.boot = split_part(o.owner, ' ', 1)
-             AND n.alive_until >= clock_timestamp()))))";
+/// Whether a claim's node is gone, or its time is over. (A command's claim has no node.)
+const IS_GONE: &str = "(o.lease_until <= clock_timestamp()
+    OR (o.owner LIKE '% %' AND NOT EXISTS (SELECT 1 FROM node AS n
+        WHERE n.practice = $1 AND n.boot = split_part(o.owner, ' ', 1) AND n.alive_until >= clock_timestamp())))";
+
+/// Whether there are such claims.
+fn gone() -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM notice AS o WHERE o.practice = $1 AND o.state = 'flying' AND {IS_GONE})
+         OR EXISTS (SELECT 1 FROM outgoing AS o WHERE o.practice = $1 AND o.kind IN ('letter', 'answer') AND o.next_attempt_at IS NOT NULL
+             AND o.owner IS NOT NULL AND {IS_GONE})"
+    )
+}
+
+/// A node that leads goes on to: it lives, and does not stand idle.
+const LEADS: &str = "n.alive_until >= clock_timestamp() AND n.idle_since IS NULL";
 
 /// Nodes that ended without a word, and were silent for long: whoever was only cut off takes part again.
 const FORGET: &str = "DELETE FROM node WHERE practice = $1 AND alive_until < clock_timestamp() - interval '1 minute'";
@@ -35,37 +44,55 @@ pub(super) struct Look {
     pub(super) may_lead: bool,
     /// Something is to be taken back, or to be decided.
     pub(super) gone: bool,
-    pub(super) agrees: bool,
+    /// What the others see of this node's idleness is not so any more.
+    pub(super) stale: bool,
+    other: Option<Leader>,
     store_now: DateTime<Utc>,
 }
 
 impl Look {
     /// Reads it all in one statement.
-    pub(super) async fn take(db: &Db, boot: &str, settings: &str) -> Res<Self> {
+    pub(super) async fn take(db: &Db, boot: &str, settings: &str, idle: Option<&str>) -> Res<Self> {
         let sql = format!(
-            "SELECT coalesce(l.boot = $2, false), coalesce(l.settings = $3, false), n.boot IS NOT NULL, {GONE}
+            "SELECT coalesce(l.boot = $2, false), n.boot IS NOT NULL, coalesce(l.settings, ''), coalesce(n.name, ''),
+                 coalesce(me.idle_why IS DISTINCT FROM $3, false), {}
                  OR EXISTS (SELECT 1 FROM notice WHERE practice = $1 AND doubt = 'undecided'), clock_timestamp()
              FROM practice AS p LEFT JOIN leader AS l ON l.practice = p.id
-             LEFT JOIN node AS n ON n.practice = p.id AND n.boot = l.boot AND n.alive_until >= clock_timestamp() WHERE p.id = $1"
+             LEFT JOIN node AS n ON n.practice = p.id AND n.boot = l.boot AND {LEADS}
+             LEFT JOIN node AS me ON me.practice = p.id AND me.boot = $2 WHERE p.id = $1",
+            gone()
         );
-        let row = db.one(&sql, &[&db.practice, &boot, &settings]).await?;
-        let (is_ours, is_alike, lives): (bool, bool, bool) = (get(&row, 0)?, get(&row, 1)?, get(&row, 2)?);
-        let (gone, store_now) = (get(&row, 3)?, get(&row, 4)?);
-        let leads = is_ours && lives && is_alike;
-        Ok(Self { leads, may_lead: !leads && (is_ours || !lives), agrees: is_alike || !lives, gone, store_now })
+        let row = db.one(&sql, &[&db.practice, &boot, &idle]).await?;
+        let (is_ours, lives): (bool, bool) = (get(&row, 0)?, get(&row, 1)?);
+        let leader = Leader { settings: get(&row, 2)?, name: get(&row, 3)? };
+        let (stale, gone, store_now) = (get(&row, 4)?, get(&row, 5)?, get(&row, 6)?);
+        let is_alike = leader.settings == settings;
+        let leads = is_ours && lives && is_alike && idle.is_none();
+        let may_lead = !leads && (is_ours || !lives) && idle.is_none();
+        Ok(Self { leads, may_lead, gone, stale, other: (lives && !is_alike).then_some(leader), store_now })
     }
 
     pub(super) fn tended(self, recovered: Recovered) -> Tended {
-        Tended { leads: self.leads, agrees: self.agrees, store_now: Some(self.store_now), recovered }
+        Tended { leads: self.leads, other: self.other, store_now: Some(self.store_now), recovered }
     }
 }
 
 /// Leads from now on, unless somebody else does by now.
 pub(super) async fn lead(tx: &Tx<'_>, boot: &str, settings: &str) -> Res<bool> {
-    let sql = "INSERT INTO leader AS l (practice, boot, term, settings) VALUES ($1, $2, 1, $3)
-               ON CONFLICT (practice) DO UPDATE SET boot = excluded.boot, settings = excluded.settings, term = l.term + (l.boot <> excluded.boot)::integer
-               WHERE l.boot = excluded.boot OR NOT EXISTS (SELECT 1 FROM node AS n WHERE n.practice = $1 AND n.boot = l.boot AND n.alive_until >= clock_timestamp())";
-    Ok(tx.execute(sql, &[&tx.practice, &boot, &settings]).await? == 1)
+    let sql = format!(
+        "INSERT INTO leader AS l (practice, boot, term, settings) VALUES ($1, $2, 1, $3)
+         ON CONFLICT (practice) DO UPDATE SET boot = excluded.boot, settings = excluded.settings, term = l.term + (l.boot <> excluded.boot)::integer
+         WHERE l.boot = excluded.boot OR NOT EXISTS (SELECT 1 FROM node AS n WHERE n.practice = $1 AND n.boot = l.boot AND {LEADS})"
+    );
+    Ok(tx.execute(&sql, &[&tx.practice, &boot, &settings]).await? == 1)
+}
+
+/// What the others see of a node from now on: why it does nothing, or that it works.
+pub(super) async fn stand(tx: &Tx<'_>, boot: &str, idle: Option<&str>) -> Res<()> {
+    let sql = "UPDATE node SET idle_why = $3, idle_since = CASE WHEN $3::text IS NOT NULL THEN coalesce(idle_since, clock_timestamp()) END
+               WHERE practice = $1 AND boot = $2";
+    tx.execute(sql, &[&tx.practice, &boot, &idle]).await?;
+    Ok(())
 }
 
 /// Takes back the claims of nodes that are gone: `late`: also of those that have not said that they end, and are silent for too long.
@@ -93,14 +120,18 @@ pub(super) async fn recover(tx: &Tx<'_>, (boot, owner): (&str, &str), now: DateT
 
 /// Those that have names.
 pub(super) async fn nodes(db: &Db) -> Res<Vec<NodeRow>> {
-    let sql = "SELECT n.name, n.says, coalesce(l.boot = n.boot, false), n.alive_until >= clock_timestamp()
-               FROM node AS n LEFT JOIN leader AS l ON l.practice = n.practice WHERE n.practice = $1 AND n.name IS NOT NULL ORDER BY n.name, n.boot";
+    let sql = format!(
+        "SELECT n.name, n.says, coalesce(l.boot = n.boot, false), n.alive_until >= clock_timestamp(), n.idle_why,
+             CASE WHEN n.alive_until >= clock_timestamp() THEN n.idle_since ELSE n.alive_until - {ALIVE} END
+         FROM node AS n LEFT JOIN leader AS l ON l.practice = n.practice WHERE n.practice = $1 AND n.name IS NOT NULL ORDER BY n.name, n.boot"
+    );
     let one = |row: &Row| {
         let (name, says, lives): (String, String, bool) = (get(row, 0)?, get(row, 1)?, get(row, 3)?);
         let at = says.split_once(", ").map_or(says.as_str(), |(_, at)| at).to_owned();
-        Ok(NodeRow { name, at, leads: get::<bool>(row, 2)? && lives, lives })
+        let idle = get::<Option<String>>(row, 4)?.filter(|_| lives);
+        Ok(NodeRow { name, at, leads: get::<bool>(row, 2)? && lives && idle.is_none(), lives, idle, since: get(row, 5)? })
     };
-    db.query(sql, &[&db.practice]).await?.iter().map(one).collect()
+    db.query(&sql, &[&db.practice]).await?.iter().map(one).collect()
 }
 
 /// Walks that were applied so far.

@@ -69,7 +69,7 @@ async fn a_day(store: &Store) {
     outbox.deliveries(key).await.unwrap();
     outbox.lapse(minute(-START)).await.unwrap();
     outbox.recover("one", minute(2), false).await.unwrap();
-    outbox.tend("settings", minute(2)).await.unwrap();
+    outbox.tend("settings", None, minute(2)).await.unwrap();
     outbox.walked_since(outbox.walks().await.unwrap() - 1).await.unwrap();
     outbox.suppress(minute(2), &mail("person5"), Suppression::Bounced, None).await.unwrap();
     outbox.list(&Filter { session: Some(SessionId(2_000)), ..Filter::default() }).await.unwrap();

@@ -198,6 +198,7 @@ async fn several_nodes_hand_over_and_one_of_them_walks() {
     let unknown = rest[0].run(&["--json", "outbox", "list", "--state", "unknown"]).1;
     assert!(!unknown.contains("session_id"), "nothing was in doubt: {unknown}");
     for node in &mut rest {
+        assert!(node.log().contains(LEADS) || !node.log().contains("anchor"), "one tells the anchor: {}", node.log());
         assert_eq!(node.ends("TERM"), Some(0), "{}", node.log());
     }
     assert_eq!(cluster.sql("nodes", "SELECT count(*) FROM node WHERE alive_until > clock_timestamp()"), "0");
@@ -256,6 +257,93 @@ async fn a_node_with_other_rules_does_nothing() {
     assert_eq!(a.ends("TERM"), Some(0));
     practice.lists(7);
     assert_eq!(practice.told(7).await, [1; 7], "{}", b.log());
+}
+
+/// What participants would see is compared, too: a node with other templates sends nothing of them. `status` shows it anywhere; once its file is mended
+/// a reload suffices, whatever its own rules were.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_other_messages_does_nothing_until_it_is_mended_and_reloaded() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "messages").await;
+    let a = practice.node("a");
+    assert_eq!(practice.told(1).await, [1]);
+    practice.waits.store(true, Ordering::SeqCst);
+    practice.lists(8);
+    practice.gate.is_reached().await;
+    let subject = practice.folder.path().join("b/own/en-US/invite/subject.txt");
+    fs::create_dir_all(subject.parent().unwrap()).unwrap();
+    fs::write(&subject, "Your session, as node b writes it").unwrap();
+    let own = "[templates]\ndir = \"own\"\n";
+    let b = practice.node_with("b", own);
+    b.says("its messages are not those of node a, which leads", 1).await;
+    let said_of_b = || cluster.sql("messages", "SELECT coalesce(idle_why, '') FROM node WHERE name = 'b'");
+    while said_of_b().is_empty() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (code, said) = a.run(&["status"]);
+    let line = said.lines().collect::<Vec<_>>().join(" ");
+    assert!(line.contains("Nodes: a (leads), b (does nothing since "), "{said}");
+    assert!(line.contains("its messages are not those of node a"), "{said}");
+    assert_eq!(code, 3, "somebody has to look");
+    let told: Value = serde_json::from_str(a.run(&["--json", "status"]).1.lines().find(|line| line.starts_with('{')).unwrap()).unwrap();
+    assert!(told["nodes"][1]["idle"].is_string() && told["nodes"][1]["since"].is_string() && told["nodes"][0]["idle"].is_null(), "{told}");
+    // Its rules as well, by which nothing was ever planned.
+    practice
+        .write("b", &format!("[[reminder]]\nname = \"soon\"\nbefore = \"3h\"\n[[reminder]]\nname = \"sooner\"\nbefore = \"2h\"\n{own}"));
+    let mut b = b;
+    assert_eq!(b.ends("TERM"), Some(0));
+    b.start();
+    b.says("its rules and its messages are not those of node a", 1).await;
+    practice.write("b", "");
+    b.signal("HUP");
+    b.says("the new configuration is taken", 1).await;
+    practice.waits.store(false, Ordering::SeqCst);
+    (0..20).for_each(|_| practice.gate.open());
+    assert_eq!(practice.told(8).await, [1; 8], "{}", b.log());
+    assert!(practice.relay.bodies().iter().all(|body| !body.contains("as node b writes it")));
+    b.says(" ready", 1).await;
+    while !said_of_b().is_empty() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(a.run(&["status"]).1.contains("Nodes: a (leads), b\n"));
+}
+
+/// A list that lies on another machine: whoever looks by hand is told that it is left out. A database that `store migrate` made is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_another_node_is_left_out_by_hand() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "left_out").await;
+    practice.write("a", "[[source]]\nname = \"front\"\nkind = \"file\"\npath = \"/nowhere/front\"\nnode = \"b\"\n");
+    let a = Node { folder: practice.folder.path().join("a"), process: None };
+    for arguments in [&["check"][..], &["preview"], &["preview", "--format=json"], &["diff", "punctual.toml", "punctual.toml"]] {
+        let (code, said) = a.run(arguments);
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!([0, 3].contains(&code) && !said.contains("error source front"), "{arguments:?}: {code}: {said}");
+        let left_out = "front: node b reads it, and this machine does not: it is left out here";
+        assert_eq!(said.matches(left_out).count(), 1, "{arguments:?}: {said}");
+        if arguments == ["check"] {
+            assert!(said.contains("store: its schema is there, and holds nothing of this practice yet"), "{said}");
+        }
+    }
+}
+
+/// Another machine got its name while it was silent: it ends, and systemd does not start it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_name_another_machine_has_ends_for_good() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "displaced").await;
+    let mut a = practice.node("a");
+    assert_eq!(practice.told(1).await, [1]);
+    cluster.sql(
+        "displaced",
+        "BEGIN; DELETE FROM node;
+         INSERT INTO node (practice, boot, name, process, says, alive_until)
+         VALUES (1, 'theirs', 'a', 'theirs', 'node a, process 7 on m2', clock_timestamp() + interval '10 minutes'); COMMIT",
+    );
+    let ended = a.process.take().unwrap().wait().unwrap();
+    let said = a.log().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(ended.code(), Some(78), "{said}");
+    assert!(said.contains("another machine is this node now (node a, process 7 on m2)"), "{said}");
 }
 
 /// A node's name is of a database.

@@ -3,7 +3,7 @@
 use punctual::entry::State;
 use punctual::notice::Occasion;
 use punctual::outbox::postgres::PostgresOutbox;
-use punctual::outbox::{Access, Recovered, Tended, Walk};
+use punctual::outbox::{Access, Leader, Recovered, Tended, Walk};
 use std::sync::Arc;
 
 use super::cluster::{Cluster, cluster};
@@ -23,7 +23,7 @@ fn node(cluster: &Cluster, database: &str, name: &str) -> Store {
 }
 
 async fn tend(store: &Store, settings: &str) -> Tended {
-    store.outbox.tend(settings, minute(0)).await.unwrap()
+    store.outbox.tend(settings, None, minute(0)).await.unwrap()
 }
 
 #[tokio::test]
@@ -32,12 +32,13 @@ async fn one_of_them_leads() {
     let (a, b) = (node(cluster, "leads", "a"), node(cluster, "leads", "b"));
     assert!(tend(&a, "same").await.leads);
     let other = tend(&b, "same").await;
-    assert_eq!((other.leads, other.agrees), (false, true));
+    assert_eq!((other.leads, other.other), (false, None));
     let other = tend(&b, "others").await;
-    assert_eq!((other.leads, other.agrees), (false, false), "by other settings");
+    let leader = Leader { name: "a".to_owned(), settings: "same".to_owned() };
+    assert_eq!((other.leads, other.other), (false, Some(leader)), "by other settings");
     let first = tend(&a, "others").await;
-    assert_eq!((first.leads, first.agrees), (true, true), "a reload of the one that leads says what counts");
-    assert!(!tend(&b, "same").await.agrees);
+    assert_eq!((first.leads, first.other), (true, None), "a reload of the one that leads says what counts");
+    assert!(tend(&b, "same").await.other.is_some());
     // Gone without a word.
     cluster.sql("leads", "UPDATE node SET alive_until = clock_timestamp() - interval '1 s' WHERE name = 'a'");
     assert!(tend(&b, "same").await.leads);

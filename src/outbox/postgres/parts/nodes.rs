@@ -17,24 +17,26 @@ use crate::session::SessionId;
 
 #[async_trait]
 impl Nodes for PostgresOutbox {
-    async fn tend(&self, settings: &str, now: DateTime<Utc>) -> Result<Tended> {
+    async fn tend(&self, settings: &str, idle: Option<&str>, now: DateTime<Utc>) -> Result<Tended> {
         let Some(node) = self.node.clone() else { return Ok(Tended::alone()) };
-        let look = self.look_at_others(&node, settings).await?;
-        if !look.may_lead && !look.gone {
+        let look = self.look_at_others(&node, settings, idle).await?;
+        if !look.may_lead && !look.gone && !look.stale {
             return Ok(look.tended(Recovered::default()));
         }
         // After a database that was away all are late: whoever is heard first lets the others be heard.
         let late = self.heart.as_ref().is_some_and(Heart::is_steady);
         let (may_lead, gone, with, me) = (look.may_lead, look.gone, settings.to_owned(), node.clone());
+        let why = idle.map(str::to_owned);
         let tend = async move |tx: &Tx<'_>| {
             me.goes_on(tx).await?;
+            tend::stand(tx, me.boot(), why.as_deref()).await?;
             if may_lead {
                 tend::lead(tx, me.boot(), &with).await?;
             }
             if gone { tend::take_back(tx, late, now).await } else { Ok(Recovered::default()) }
         };
         let recovered = self.writer.write("tend", tend).await?;
-        Ok(self.look_at_others(&node, settings).await?.tended(recovered))
+        Ok(self.look_at_others(&node, settings, idle).await?.tended(recovered))
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRow>> {
@@ -90,8 +92,8 @@ impl Nodes for PostgresOutbox {
 }
 
 impl PostgresOutbox {
-    async fn look_at_others(&self, node: &Node, settings: &str) -> Result<Look> {
-        let (boot, settings) = (node.boot().to_owned(), settings.to_owned());
-        self.readers.read("tend", async move |db| Look::take(db, &boot, &settings).await).await
+    async fn look_at_others(&self, node: &Node, settings: &str, idle: Option<&str>) -> Result<Look> {
+        let (boot, settings, idle) = (node.boot().to_owned(), settings.to_owned(), idle.map(str::to_owned));
+        self.readers.read("tend", async move |db| Look::take(db, &boot, &settings, idle.as_deref()).await).await
     }
 }
