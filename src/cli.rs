@@ -39,6 +39,7 @@ mod out;
 
 mod accounts;
 mod arguments;
+mod arrival;
 mod backup;
 mod bounce;
 mod check;

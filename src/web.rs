@@ -6,7 +6,6 @@
 //! body and answer ends within a limit; a success is answered when it is durable, and not before. Nothing of a request is logged but the
 //! source's name and the status.
 
-use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +13,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use axum::http::HeaderMap;
-use axum::http::header::ACCEPT;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
@@ -26,6 +24,7 @@ use url::Url;
 
 use self::auth::Authenticator;
 pub use self::auth::Users;
+use self::patience::to_the_end;
 use self::problem::Problem;
 use crate::access::UsersAt;
 use crate::clock::Clock;
@@ -56,6 +55,7 @@ mod kannel;
 mod kept_logins;
 mod page;
 mod pages;
+mod patience;
 mod problem;
 pub mod push;
 mod request;
@@ -197,9 +197,14 @@ pub trait Intake: Send + Sync + 'static {
     /// Takes somebody's text: durable when it returns. The same one again changes nothing.
     async fn reply(&self, reply: Reply) -> Result<(), Declined>;
 
-    /// The store answers within a second.
-    async fn answers(&self) -> bool {
+    /// The process is well, and so is a store of its own: it answers within a second. A database is waited for.
+    async fn lives(&self) -> bool {
         true
+    }
+
+    /// The database is away for so long that nobody should wait for it.
+    fn is_away(&self) -> bool {
+        false
     }
 
     /// What is at fault and keeps no message from going out. Of nobody.
@@ -358,9 +363,6 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 
 fn routes(shared: Arc<Shared>) -> Router {
     let routes = Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::figures))
         .route("/hooks/securevideo/{token}", post(hook::take))
         .route("/hooks/twilio", post(twilio::take))
         .route("/hooks/kannel/{token}", get(kannel::take))
@@ -372,6 +374,11 @@ fn routes(shared: Arc<Shared>) -> Router {
     }
     routes
         .merge(known.layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), kept_logins::users_renewed)))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), patience::bounded))
+        // These know by themselves how long they wait.
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::figures))
         .fallback(nothing)
         .method_not_allowed_fallback(async || Problem::method())
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), guard::by_our_name))
@@ -380,14 +387,8 @@ fn routes(shared: Arc<Shared>) -> Router {
 
 /// A page for a browser, a problem for a program.
 async fn nothing(headers: HeaderMap) -> Response {
-    let is_browser = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
-    if is_browser {
+    if patience::is_page(&headers) {
         return page::Trouble::NotFound("There is no page at this address.").into_response();
     }
     Problem::not_found("there is nothing at this address").into_response()
-}
-
-/// Runs to its end, also when whoever asked for it hangs up: half of it must not be left undone without a trace.
-async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Problem> {
-    tokio::spawn(work).await.map_err(|_| Problem::ours("the work ended early"))
 }

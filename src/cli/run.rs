@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::logging::Log;
 use super::signals::{Hearing, Signals};
-use super::{Command, Exit, runtime};
+use super::{Command, Exit, arrival, runtime};
 use crate::clock::{Clock, WallClock, monotonic_usec};
 use crate::config::{Config, StoreUrl};
 use crate::daemon::{Ending, Engine, OnceReport, can_begin};
@@ -33,6 +33,8 @@ pub(super) struct RunArgs {
 
 /// How long a stop waits for what was left to close.
 const CLOSES_WITHIN: Duration = Duration::from_secs(2);
+/// How long an end waits for a start that is under way.
+const STARTS_WITHIN: Duration = Duration::from_secs(10);
 /// How long a new configuration waits until the old one has let go of the store.
 const FREE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -74,9 +76,18 @@ async fn serve(
     signals: &mut Signals,
     load: &impl Fn() -> Result<Config, String>,
 ) -> anyhow::Result<Option<Config>> {
+    let Some(config) = arrival::of_the_database(runtime, config, signals, load).await else { return Ok(None) };
     let has_pages = config.server.as_ref().is_some_and(|server| server.users.is_some());
     let (store, listens) = (config.store.clone(), listens(&config));
-    let engine = Arc::new(runtime.spawn(Engine::start(config, Arc::new(WallClock))).await??);
+    let mut starting = runtime.spawn(Engine::start(config, Arc::new(WallClock)));
+    let engine = tokio::select! {
+        started = &mut starting => Arc::new(started??),
+        () = signals.end() => {
+            // What a start has begun is finished, unless it waits for a database.
+            drop(tokio::time::timeout(STARTS_WITHIN, starting).await);
+            return Ok(None);
+        }
+    };
     if has_pages {
         let engine = Arc::clone(&engine);
         runtime.spawn(async move { tracing::info!("staff pages: http://{}/", engine.address().await) });
@@ -89,6 +100,9 @@ async fn serve(
         served = serving => served??,
         () = in_force.listen(signals, &mut next, load) => {}
     }
+    let InForce { engine, .. } = in_force;
+    // Its store may wait for a database: an end does not.
+    runtime.spawn_blocking(move || drop(engine));
     Ok(next)
 }
 

@@ -85,6 +85,9 @@ impl Engine {
 
     /// Why what is due could not go out now; empty: it can.
     pub(super) async fn unready(&self) -> Vec<String> {
+        if let Some(why) = self.cut_off_in_words() {
+            return vec![why];
+        }
         if !self.answers_at_once().await {
             return vec!["the store does not answer within a second".to_owned()];
         }
@@ -153,6 +156,12 @@ impl Engine {
         found.extend(self.monitors.pulse.faults(tokio::time::Instant::now()).into_iter().map(engine));
         found.extend(self.membership.idle().map(|idle| Outage::of(What::Node, Some(idle.since), Some(idle.why))));
         Ok(found)
+    }
+
+    /// The database is away.
+    pub(super) fn cut_off_in_words(&self) -> Option<String> {
+        let since = self.outbox.cut_off_since()?;
+        Some(format!("the database is away for {} seconds: it is waited for", since.elapsed().as_secs()))
     }
 
     /// Sources that cannot be read now, whatever the last good list is still believed for.

@@ -30,6 +30,9 @@ use crate::web::{self, Declined, hook, push::Receipt};
 /// From one asking of the sources because of events to the next, at least: events come in bursts, and each may be sent again.
 const GAP: Duration = Duration::from_secs(5);
 
+/// Requests wait no longer than that for a database that is known to be away.
+const AWAY_AFTER: Duration = Duration::from_secs(5);
+
 /// The engine, as the server sees it.
 pub(super) struct Intake {
     engine: Arc<Engine>,
@@ -244,12 +247,17 @@ impl web::Intake for Intake {
         Ok(())
     }
 
-    async fn answers(&self) -> bool {
-        self.engine.answers_at_once().await
+    async fn lives(&self) -> bool {
+        self.engine.outbox().is_elsewhere() || self.engine.answers_at_once().await
+    }
+
+    fn is_away(&self) -> bool {
+        self.engine.outbox().cut_off_since().is_some_and(|since| since.elapsed() >= AWAY_AFTER)
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.engine.monitors.anchors.fault().into_iter().chain(self.engine.unread_in_words()).collect()
+        let engine = &self.engine;
+        engine.cut_off_in_words().into_iter().chain(engine.monitors.anchors.fault()).chain(engine.unread_in_words()).collect()
     }
 
     async fn unready(&self) -> Vec<String> {

@@ -7,6 +7,11 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+/// A minute.
+const EXTENDED_USEC: u64 = 60_000_000;
+/// As long as the unit gives a start.
+const START_USEC: u64 = 600_000_000;
+
 /// Where to, and how often it wants to hear that all is well.
 #[derive(Debug, Default)]
 pub struct Notifier {
@@ -47,6 +52,16 @@ impl Notifier {
     /// The first walks are done: what is due goes out.
     pub fn ready(&self) {
         self.send("READY=1");
+    }
+
+    /// A start waits for something: the manager had better not end it meanwhile. To be said again before [`EXTENDED_USEC`] are over.
+    pub fn waits(&self, why: &str) {
+        self.send(&format!("EXTEND_TIMEOUT_USEC={EXTENDED_USEC}\nWATCHDOG=1\nSTATUS={}", why.replace('\n', " ")));
+    }
+
+    /// It waits no more: the start has as long as any.
+    pub fn goes_on(&self) {
+        self.send(&format!("EXTEND_TIMEOUT_USEC={START_USEC}\nSTATUS=starting"));
     }
 
     /// A reload begins; [`Notifier::ready`] ends it. systemd wants to know by its own clock that this is not the end of an earlier one.

@@ -23,6 +23,9 @@ use crate::web;
 /// From one look to the next whether what a reload waits for has ended.
 const REST: Duration = Duration::from_millis(100);
 
+/// So long an end waits for its mark.
+const MARK_WITHIN: Duration = Duration::from_secs(5);
+
 /// How serving ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ending {
@@ -103,7 +106,16 @@ impl Engine {
             tracing::warn!("some attempts did not end in time: the next start takes them back, or reports them as in doubt");
         }
         outcome?;
-        self.outbox.mark().await?;
+        self.mark_at_last().await
+    }
+
+    /// Of a database that is away nothing is marked: the next start finds what there is.
+    async fn mark_at_last(&self) -> anyhow::Result<()> {
+        if let Ok(marked) = tokio::time::timeout(MARK_WITHIN, self.outbox.mark()).await {
+            marked?;
+        } else {
+            tracing::warn!("the store does not answer: it is not marked how far it has got");
+        }
         Ok(())
     }
 

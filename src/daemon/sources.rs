@@ -123,7 +123,9 @@ impl Engine {
         self.dispatcher.lapse().await?;
         self.dispatcher.renderer.live_codes().put(source, &snapshot.sessions, self.clock.now());
         // One after the other: what each source says is held against what the others say.
-        let mut elsewhere = self.feeds.elsewhere.lock().await;
+        let mut known = self.feeds.elsewhere.lock().await;
+        // What ends early leaves nothing there.
+        let mut elsewhere = std::mem::take(&mut *known);
         let walks = match upon {
             Upon::All(walks) => walks,
             Upon::Source(_) => self.outbox.walks().await?,
@@ -131,6 +133,7 @@ impl Engine {
         if let Upon::Source(walked) = upon
             && self.outbox.walks_of(source).await? != walked
         {
+            *known = elsewhere;
             return Ok(walk::WalkSummary::overtaken());
         }
         elsewhere.expects(walks);
@@ -145,7 +148,8 @@ impl Engine {
         };
         let walk = walk::walk_telling(&*self.outbox, &mut elsewhere, (source, snapshot), (&self.policy, self.clock.now()), &told);
         let report = walk.await?;
-        drop(elsewhere);
+        *known = elsewhere;
+        drop(known);
         if report.applied.overtaken {
             return Ok(report);
         }

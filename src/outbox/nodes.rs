@@ -1,5 +1,7 @@
 //! Several nodes that serve a practice from one store. A store of one process has one, which leads.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -72,9 +74,19 @@ pub trait Nodes: Send + Sync {
         Ok(Tended::alone())
     }
 
-    /// The store is on another machine, and does not answer just now: that is no fault of this process.
-    fn is_cut_off(&self) -> bool {
+    /// The store is a server: its silence is no fault of this process, and no restart mends it.
+    fn is_elsewhere(&self) -> bool {
         false
+    }
+
+    /// Since when such a store does not answer; `None`: it does.
+    fn cut_off_since(&self) -> Option<Instant> {
+        None
+    }
+
+    /// It does not answer just now.
+    fn is_cut_off(&self) -> bool {
+        self.cut_off_since().is_some()
     }
 
     /// The nodes that have names, by name.

@@ -19,13 +19,13 @@
 //! One daemon serves a practice, or several that have names ([`node`]); commands write beside them. Each hands over what it claimed; one of them walks the
 //! sources by the clock ([`tend`]). A walk is planned upon all those before it, or refused ([`super::Nodes::walks`]).
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
 use heart::Heart;
 use node::Node;
 use open::Origin;
+use reach::Reach;
 use readers::Readers;
 use writer::Writer;
 
@@ -35,6 +35,7 @@ use crate::suppression::SuppressedAddress;
 
 mod acts;
 mod alert;
+mod ask;
 mod attempt;
 mod carry;
 mod chains;
@@ -60,6 +61,7 @@ mod outgoing;
 mod parts;
 mod place;
 mod query;
+mod reach;
 mod readers;
 mod receipt;
 mod rekey;
@@ -88,8 +90,7 @@ pub struct PostgresOutbox {
     /// Whether it is the database that ran last.
     origin: Mutex<Origin>,
     lineage: String,
-    /// Nobody answers there just now.
-    cut_off: Arc<AtomicBool>,
+    reach: Arc<Reach>,
     /// As a daemon.
     node: Option<Node>,
     /// Dropped last: until then nobody else may have its place.
@@ -107,8 +108,8 @@ impl PostgresOutbox {
         let (home, origin) = open::open(server, practice, access, key)?;
         let heart = Heart::start(&home)?;
         let readers = Readers::start(home.clone())?;
-        let (lineage, node, cut_off) = (home.lineage.0.clone(), home.node.clone(), Arc::clone(&home.cut_off));
-        Ok(Self { readers, writer: Writer::start(home)?, origin: Mutex::new(origin), lineage, cut_off, node, heart })
+        let (lineage, node, reach) = (home.lineage.0.clone(), home.node.clone(), Arc::clone(&home.reach));
+        Ok(Self { readers, writer: Writer::start(home)?, origin: Mutex::new(origin), lineage, reach, node, heart })
     }
 
     /// What its claims are known by, as a daemon.
@@ -122,6 +123,11 @@ impl PostgresOutbox {
     /// It cannot be reached.
     pub fn look(server: &Server) -> Result<Vec<String>> {
         open::look(server)
+    }
+
+    /// Why it cannot be reached now, where that may pass: nobody is there, or it starts, ends, or only reads. `None`: it can be, or waiting mends nothing.
+    pub fn away(server: &Server) -> Option<String> {
+        open::away(server)
     }
 
     /// How a practice's store stands there.

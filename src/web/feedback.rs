@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 
+use super::Shared;
+use super::patience::in_any_case;
 use super::problem::Problem;
-use super::{Shared, to_the_end};
 use crate::feedback::{DeliveryReport, Reply};
 
 pub(super) async fn receipt(shared: &Arc<Shared>, report: DeliveryReport) -> Result<(), Problem> {
     let intake = Arc::clone(&shared.intake);
-    to_the_end(async move { intake.receipt(report).await }).await?.map_err(Problem::from)
+    in_any_case(async move { intake.receipt(report).await }).await?.map_err(Problem::from)
 }
 
 pub(super) async fn reply(shared: &Arc<Shared>, reply: Reply) -> Result<(), Problem> {
     let intake = Arc::clone(&shared.intake);
-    to_the_end(async move { intake.reply(reply).await }).await?.map_err(Problem::from)
+    in_any_case(async move { intake.reply(reply).await }).await?.map_err(Problem::from)
 }
 
 pub(super) fn refused(gateway: &str, problem: Problem) -> Response {

@@ -1,6 +1,7 @@
 //! `/healthz` and `/readyz`, for whoever watches.
 //!
-//! `/healthz`: the process answers, and so does its store, within a second; `warnings` names what is at fault and keeps nothing from going out. `/readyz`: besides, what is due can go out. What only waits for a
+//! `/healthz`: the process answers, and so does a store of its own, within a second; a database that is away is waited for, and a restart would not bring it
+//! back; `warnings` names what is at fault and keeps nothing from going out. `/readyz`: besides, what is due can go out. What only waits for a
 //! person (held, in doubt, guarded, quarantined) is not counted: the program does what it should, and a restart would not help. `/metrics` and
 //! `punctual status` tell of that.
 //!
@@ -26,7 +27,7 @@ fn fresh(status: StatusCode, body: serde_json::Value) -> Response {
 
 /// `/healthz`
 pub(super) async fn alive(State(shared): State<Arc<Shared>>) -> Response {
-    if shared.intake.answers().await {
+    if shared.intake.lives().await {
         let mut says = json!({ "healthy": true });
         let warnings = shared.intake.warnings();
         if !warnings.is_empty() {

@@ -13,8 +13,9 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::patience::in_any_case;
 use super::problem::Problem;
-use super::{Shared, request, to_the_end};
+use super::{Shared, request};
 use crate::session::RawContact;
 use crate::source::json;
 
@@ -116,7 +117,7 @@ pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<St
         let no_event = || Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "expected an object of JSON");
         let event = Event::read(&body).ok_or_else(no_event)?;
         let intake = Arc::clone(&shared.intake);
-        to_the_end(async move { intake.hook(event).await }).await?.map_err(Problem::from)
+        in_any_case(async move { intake.hook(event).await }).await?.map_err(Problem::from)
     };
     match taken.await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),

@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 
-use super::problem::Problem;
+use super::problem::{AGAIN_AFTER, Problem};
 use crate::desk::Unanswered;
 use crate::outbox::StoreError;
 
@@ -89,6 +89,8 @@ pub(super) enum Trouble {
     Request(Problem),
     /// The store failed.
     Store(StoreError),
+    /// The database is away.
+    Away,
     /// A record of it cannot be read.
     Record(String),
 }
@@ -137,6 +139,13 @@ impl IntoResponse for Trouble {
                     "The store failed",
                     "Tell your administrator: nothing can be read or sent now.".to_owned(),
                 )
+            }
+            Self::Away => {
+                let text = "Its server does not answer. Nothing was changed by what you did last. Try again in a minute.".to_owned();
+                let page = ProblemPage { title: "The database is away", text };
+                let mut response = render(StatusCode::SERVICE_UNAVAILABLE, &page);
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(AGAIN_AFTER));
+                return response;
             }
             Self::Record(text) => (StatusCode::INTERNAL_SERVER_ERROR, "A record cannot be read", text),
         };

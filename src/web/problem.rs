@@ -1,6 +1,6 @@
 //! Refusals, as problem details (RFC 9457): a status, what is wrong, and for records the fields at fault. They repeat nothing of the request.
 
-use axum::http::header::{CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -12,6 +12,9 @@ use crate::desk::Unanswered;
 use crate::outbox::StoreError;
 use crate::session::Fault;
 use crate::source::push::Refused;
+
+/// Seconds until it may be tried again.
+pub(super) const AGAIN_AFTER: &str = "10";
 
 /// One refusal.
 #[derive(Debug)]
@@ -73,6 +76,15 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, format!("this token lacks the scope {scope}"))
     }
 
+    /// Whoever asks again later may be answered.
+    fn later(detail: impl Into<String>) -> Self {
+        Self { header: Some((RETRY_AFTER, AGAIN_AFTER)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+
+    pub(super) fn away() -> Self {
+        Self::later("the database is away: nothing was done; send it again")
+    }
+
     pub(super) fn not_found(detail: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
@@ -99,10 +111,8 @@ impl From<Declined> for Problem {
                 let faults = if let Refused::Record(fault) = refused { vec![fault] } else { Vec::new() };
                 Self { faults, ..Self::new(status, detail) }
             }
-            Declined::Store => Self::new(StatusCode::SERVICE_UNAVAILABLE, "the store failed: send it again"),
-            Declined::Idle(why) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("this node takes nothing now ({why}): send it again"))
-            }
+            Declined::Store => Self::later("the store failed: send it again"),
+            Declined::Idle(why) => Self::later(format!("this node takes nothing now ({why}): send it again")),
         }
     }
 }
@@ -110,7 +120,7 @@ impl From<Declined> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "a request could not be answered");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the store failed")
+        Self::later("the store failed")
     }
 }
 

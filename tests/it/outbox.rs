@@ -3,6 +3,7 @@
 mod acts;
 mod alone;
 mod attempts;
+mod away;
 mod chains;
 pub(crate) mod cluster;
 mod copied;

@@ -46,6 +46,17 @@ impl Failure {
         }
     }
 
+    /// A start had better wait: nobody is there, or it does not answer, starts, ends, has too many connections, or only reads. A certificate that does not
+    /// hold, or a log-in that is refused, stays so.
+    pub(super) fn may_pass(&self) -> bool {
+        let Self::Database(e) = self else { return matches!(self, Self::Silent(_)) };
+        match (e.code(), e.source().and_then(|cause| cause.downcast_ref::<std::io::Error>())) {
+            (Some(code), _) => is_of_the_connection(code),
+            (None, Some(cause)) => cause.kind() != std::io::ErrorKind::InvalidData,
+            (None, None) => e.is_closed(),
+        }
+    }
+
     /// The transaction was in another one's way: nothing of it is there.
     pub(super) fn is_a_collision(&self) -> bool {
         let Self::Database(e) = self else { return false };

@@ -91,13 +91,23 @@ async fn live(home: &Home, node: &Node, heard: &LastHeard, mut stopped: oneshot:
             db = Some(held);
             Ok::<(), Failure>(())
         };
+        let began = Instant::now();
         match tokio::time::timeout(BEAT, beat).await {
-            Ok(Ok(())) => heard.note(Instant::now()),
+            Ok(Ok(())) => {
+                home.reach.found();
+                heard.note(Instant::now());
+            }
             Ok(Err(failure)) => {
                 heard.forget();
+                if failure.is_lost() {
+                    home.reach.lost(began);
+                }
                 tracing::warn!(why = failure.in_words(), "the database did not hear that this daemon lives");
             }
-            Err(_) => heard.forget(),
+            Err(_) => {
+                heard.forget();
+                home.reach.lost(began);
+            }
         }
         if tokio::time::timeout(BEAT, &mut stopped).await.is_ok() {
             break;

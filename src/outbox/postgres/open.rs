@@ -1,7 +1,7 @@
 //! Opening: what must be true of a database before a daemon trusts it, and errors that say what to do.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use secrecy::zeroize::Zeroizing;
@@ -13,6 +13,7 @@ use super::error::{Failure, Res, refused};
 use super::lineage::Lineage;
 use super::migrate;
 use super::node::Node;
+use super::reach::Reach;
 use super::sealed::Sealer;
 use super::thread::thread;
 use crate::outbox::key::StoreKey;
@@ -21,6 +22,9 @@ use crate::outbox::{Access, Result, StoreError};
 
 /// PostgreSQL before this is not looked after any more.
 const SERVER_MIN: i32 = 140_000;
+
+/// So long a server has to greet.
+const GREETS_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a start finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +45,7 @@ pub(super) struct Home {
     pub(super) node: Option<Node>,
     /// Which database this is.
     pub(super) lineage: Lineage,
-    /// Nobody answers there just now.
-    pub(super) cut_off: Arc<AtomicBool>,
+    pub(super) reach: Arc<Reach>,
 }
 
 impl Home {
@@ -53,7 +56,7 @@ impl Home {
 
     /// A connection of ours.
     pub(super) async fn connection(&self) -> Res<Db> {
-        Db::connect(&self.server, self.practice, self.sealer.clone()).await
+        greeted(Db::connect(&self.server, self.practice, self.sealer.clone())).await
     }
 
     /// Likewise, to write: to the same database as before, or one that has taken its place, and takes writes.
@@ -119,6 +122,21 @@ impl Home {
     pub(super) fn explain(&self, action: &str, failure: &Failure) -> StoreError {
         explain(&self.server, action, failure)
     }
+}
+
+/// A server that takes the connection, and says nothing, is none.
+async fn greeted<T>(connecting: impl Future<Output = Res<T>>) -> Res<T> {
+    let greeted = tokio::time::timeout(GREETS_WITHIN, connecting).await;
+    greeted.map_err(|_| Failure::Silent(GREETS_WITHIN.as_secs()))?
+}
+
+/// See [`super::PostgresOutbox::away`].
+pub(super) fn away(server: &Server) -> Option<String> {
+    let asked = blocking(server, "open", async |server| {
+        let failed = greeted(Db::connect(server, 0, Sealer::new(None))).await.err();
+        Ok(failed.filter(Failure::may_pass).map(|failure| failure.in_words()))
+    });
+    asked.ok().flatten()
 }
 
 fn explain(server: &Server, action: &str, failure: &Failure) -> StoreError {
@@ -211,8 +229,7 @@ async fn opened(server: &Server, practice: &str, access: Access, (key, moved): (
     if let Some(to) = get::<Option<String>>(&db.one("SELECT moved_to FROM practice WHERE id = $1", &[&id]).await?, 0)?.filter(|_| !moved) {
         return Err(refused(refusal(&to)));
     }
-    let cut_off = Arc::default();
-    let mut home = Home { server: server.clone(), practice: id, sealer, node: None, lineage, cut_off };
+    let mut home = Home { server: server.clone(), practice: id, sealer, node: None, lineage, reach: Arc::default() };
     let mut origin = Origin::Own;
     if access == Access::Daemon {
         let db = home.connection().await?;

@@ -29,6 +29,8 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 trait Read: Send {
     fn run<'a>(&'a self, db: &'a Db) -> Pin<Box<dyn Future<Output = Res<()>> + 'a>>;
     fn answer(self: Box<Self>, outcome: std::result::Result<(), StoreError>);
+    /// Nobody waits for it any more.
+    fn is_given_up(&self) -> bool;
 }
 
 struct Ask<F, T> {
@@ -53,6 +55,10 @@ where
     fn answer(self: Box<Self>, outcome: std::result::Result<(), StoreError>) {
         let Self { value, answer, .. } = *self;
         drop(answer.send(outcome.map(|()| value.into_inner().expect("it ran"))));
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.answer.is_closed()
     }
 }
 
@@ -151,10 +157,16 @@ async fn done(home: &Home, idle: &RefCell<Vec<Db>>, job: (Settles, &dyn Read)) -
     let since = Instant::now();
     loop {
         let failure = match once(home, idle, job).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                home.reach.found();
+                return Ok(());
+            }
             Err(failure) => failure,
         };
-        if !failure.is_lost() || (!home.waits() && since.elapsed() > PATIENCE) {
+        if failure.is_lost() {
+            home.reach.lost(Instant::now());
+        }
+        if job.1.is_given_up() || !failure.is_lost() || (!home.waits() && since.elapsed() > PATIENCE) {
             return Err(failure);
         }
         idle.borrow_mut().clear();

@@ -8,15 +8,12 @@
 //! that it wrote: then only the answer was lost. What collides with another transaction is done again, too. Of a group that fails for any other reason each write is done by itself,
 //! so that one which cannot be done harms no other.
 
-use std::cell::RefCell;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::ask::{Ask, Run};
 use super::attempt::{self, Step};
 use super::chains;
 use super::columns::link;
@@ -39,39 +36,6 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 /// Collisions in a row: then somebody else is at fault.
 const COLLISIONS: u32 = 5;
 
-/// What runs inside a transaction, again if it has to.
-trait Run: Send {
-    fn run<'a>(&'a self, tx: &'a Tx<'a>) -> Pin<Box<dyn Future<Output = Res<()>> + 'a>>;
-    fn answer(self: Box<Self>, outcome: std::result::Result<(), StoreError>);
-}
-
-/// One write, and who waits for it.
-struct Ask<F, T> {
-    op: F,
-    value: RefCell<Option<T>>,
-    answer: oneshot::Sender<Result<T>>,
-}
-
-impl<F, T> Run for Ask<F, T>
-where
-    F: AsyncFn(&Tx<'_>) -> Res<T> + Send,
-    T: Send,
-{
-    fn run<'a>(&'a self, tx: &'a Tx<'a>) -> Pin<Box<dyn Future<Output = Res<()>> + 'a>> {
-        Box::pin(async move {
-            let value = (self.op)(tx).await?;
-            self.value.replace(Some(value));
-            Ok(())
-        })
-    }
-
-    fn answer(self: Box<Self>, outcome: std::result::Result<(), StoreError>) {
-        let Self { value, answer, .. } = *self;
-        // The caller may be gone; what it asked is done all the same.
-        drop(answer.send(outcome.map(|()| value.into_inner().expect("it ran"))));
-    }
-}
-
 /// Steps of attempts: those of a group are done together.
 struct Steps {
     steps: Vec<Step>,
@@ -87,6 +51,17 @@ impl Job {
     /// Steps that only lock the notices that they are about.
     fn is_beside(&self) -> bool {
         matches!(self, Self::Steps(Steps { steps, .. }) if steps.iter().all(Step::is_of_a_notice))
+    }
+
+    /// A step of an attempt is taken in any case.
+    fn give_up(&self) {
+        if let Self::Op(_, op) = self {
+            op.give_up();
+        }
+    }
+
+    fn is_given_up(&self) -> bool {
+        matches!(self, Self::Op(_, op) if op.is_given_up())
     }
 
     fn action(&self) -> &'static str {
@@ -106,7 +81,13 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(home: Home) -> Result<Self> {
         let (jobs, queue) = mpsc::unbounded_channel();
-        let desk = Desk { name: chains::writer().map_err(|failure| home.explain("open", &failure))?, home, db: None, chain: None };
+        let desk = Desk {
+            name: chains::writer().map_err(|failure| home.explain("open", &failure))?,
+            home,
+            db: None,
+            chain: None,
+            was_cut_off: false,
+        };
         let thread = super::thread::thread("outbox-writer", async move || serve(desk, queue).await)?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -118,7 +99,7 @@ impl Writer {
         F: AsyncFn(&Tx<'_>) -> Res<T> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        self.send(Job::Op(action, Box::new(Ask { op, value: RefCell::new(None), answer })));
+        self.send(Job::Op(action, Box::new(Ask::new(op, answer))));
         answered.await.unwrap_or_else(|_| Err(ended(action)))
     }
 
@@ -157,6 +138,10 @@ async fn serve(mut desk: Desk, mut queue: mpsc::UnboundedReceiver<Job>) {
         {
             group.push(next);
         }
+        if desk.was_cut_off {
+            group.iter().for_each(Job::give_up);
+            group.retain(|job| !job.is_given_up());
+        }
         // Steps first: what passes a point of no return waits for nothing else.
         let (steps, others): (Vec<Job>, Vec<Job>) = group.into_iter().partition(Job::is_beside);
         for part in [steps, others] {
@@ -164,6 +149,8 @@ async fn serve(mut desk: Desk, mut queue: mpsc::UnboundedReceiver<Job>) {
                 desk.commit(part).await;
             }
         }
+        // What comes from here on was not asked while it was away.
+        desk.was_cut_off &= !queue.is_empty();
     }
     desk.close().await;
 }
@@ -176,6 +163,8 @@ struct Desk {
     name: String,
     /// Its chain, once it is opened: at the first step.
     chain: Option<i32>,
+    /// What waits was asked while the database was away, or before: somebody may have given it up.
+    was_cut_off: bool,
 }
 
 /// What a commit would have left that was never answered: the last row of a chain, and what the group would have been told.
@@ -236,8 +225,9 @@ impl Desk {
                 collisions += 1;
                 tokio::time::sleep(PAUSE / 10 * collisions).await;
             } else if failure.is_lost() && (self.home.waits() || since.elapsed() < PATIENCE) {
-                self.db = None;
-                self.home.cut_off.store(true, Ordering::Relaxed);
+                (self.db, self.was_cut_off) = (None, true);
+                self.home.reach.lost(Instant::now());
+                group.iter().for_each(Job::give_up);
                 if since.elapsed() >= told {
                     tracing::warn!(why = failure.in_words(), store = self.home.shown(), "the store is tried again");
                     told = since.elapsed() + TELL_EVERY;
@@ -271,7 +261,7 @@ impl Desk {
             Some(db) => db,
             None => self.home.writer().await?,
         };
-        self.home.cut_off.store(false, Ordering::Relaxed);
+        self.home.reach.found();
         let db = self.db.insert(db);
         if let Some((chain, wanted, answers)) = last.take() {
             let there = is_there(db, chain, wanted).await;

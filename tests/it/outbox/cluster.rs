@@ -146,6 +146,13 @@ impl Cluster {
         assert!(stopped.unwrap().status.success());
     }
 
+    /// After a crash.
+    pub(crate) fn start_again(&self) {
+        let mut start = run_as(self.user, &self.bin.join("pg_ctl"), &self.folder);
+        start.args(["-D", "data", "-w", "-t", "60", "-l", "log", "start"]).stdout(Stdio::null()).stderr(Stdio::null());
+        assert!(start.status().unwrap().success(), "{}", fs::read_to_string(self.folder.join("log")).unwrap_or_default());
+    }
+
     /// Both of them, whichever takes writes.
     pub(crate) fn or(&self, other: &Self, database: &str) -> Server {
         let place = |one: &Self| (one.folder.to_str().unwrap().replace('/', "%2F"), one.port);

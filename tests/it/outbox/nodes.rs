@@ -21,8 +21,8 @@ const LEADS: &str = "this node leads";
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A practice with one list, one relay, and a folder for each node.
-struct Practice {
-    folder: tempfile::TempDir,
+pub(super) struct Practice {
+    pub(super) folder: tempfile::TempDir,
     relay: Server,
     /// The relay answers DATA when the gate is opened.
     waits: Arc<AtomicBool>,
@@ -31,7 +31,7 @@ struct Practice {
 }
 
 impl Practice {
-    async fn open(cluster: &Cluster, database: &str) -> Self {
+    pub(super) async fn open(cluster: &Cluster, database: &str) -> Self {
         cluster.create(database);
         PostgresOutbox::migrate(&cluster.server(database)).unwrap();
         let (waits, gate) = (Arc::<AtomicBool>::default(), Gate::shut());
@@ -47,25 +47,25 @@ impl Practice {
     }
 
     /// So many sessions.
-    fn lists(&self, sessions: i64) {
+    pub(super) fn lists(&self, sessions: i64) {
         let all: Vec<Value> = (1..=sessions).map(|id| crate::push::session(id, 111_111_110 + id)).collect();
         fs::write(self.folder.path().join("part"), json!(all).to_string()).unwrap();
         fs::rename(self.folder.path().join("part"), self.folder.path().join("list")).unwrap();
     }
 
-    fn node(&self, name: &'static str) -> Node {
+    pub(super) fn node(&self, name: &'static str) -> Node {
         self.node_with(name, "")
     }
 
-    fn node_with(&self, name: &'static str, more: &str) -> Node {
+    pub(super) fn node_with(&self, name: &'static str, more: &str) -> Node {
         self.write(name, more);
-        let mut node = Node { folder: self.folder.path().join(name), process: None };
+        let mut node = Node { folder: self.folder.path().join(name), process: None, manager: None };
         node.start();
         node
     }
 
     /// Its configuration.
-    fn write(&self, name: &'static str, more: &str) {
+    pub(super) fn write(&self, name: &'static str, more: &str) {
         let folder = self.folder.path().join(name);
         fs::create_dir_all(&folder).unwrap();
         let text = format!(
@@ -78,7 +78,7 @@ impl Practice {
     }
 
     /// Until the relay has so many messages: how often each of them came, by its Message-ID.
-    async fn told(&self, messages: usize) -> Vec<usize> {
+    pub(super) async fn told(&self, messages: usize) -> Vec<usize> {
         let since = Instant::now();
         while self.relay.bodies().len() < messages && since.elapsed() < PATIENCE {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -93,25 +93,30 @@ impl Practice {
 }
 
 /// A process, which ends with the test.
-struct Node {
-    folder: PathBuf,
-    process: Option<Child>,
+pub(super) struct Node {
+    pub(super) folder: PathBuf,
+    pub(super) process: Option<Child>,
+    /// Where the service manager listens, for its environment.
+    pub(super) manager: Option<PathBuf>,
 }
 
 impl Node {
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         let log = fs::File::create(self.folder.join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_punctual"));
         command.arg("run").current_dir(&self.folder).stdout(Stdio::null()).stderr(log);
+        if let Some(manager) = &self.manager {
+            command.env("NOTIFY_SOCKET", manager);
+        }
         self.process = Some(command.spawn().unwrap());
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap()
     }
 
     /// Until it says that so often.
-    async fn says(&self, what: &str, times: usize) {
+    pub(super) async fn says(&self, what: &str, times: usize) {
         let since = Instant::now();
         while self.log().matches(what).count() < times {
             assert!(since.elapsed() < PATIENCE, "{what}: {}", self.log());
@@ -119,18 +124,18 @@ impl Node {
         }
     }
 
-    fn signal(&self, name: &str) {
+    pub(super) fn signal(&self, name: &str) {
         let id = self.process.as_ref().unwrap().id().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 
     /// Its exit code; `None`: a signal ended it.
-    fn ends(&mut self, signal: &str) -> Option<i32> {
+    pub(super) fn ends(&mut self, signal: &str) -> Option<i32> {
         self.signal(signal);
         self.process.take().unwrap().wait().unwrap().code()
     }
 
-    fn run(&self, arguments: &[&str]) -> (i32, String) {
+    pub(super) fn run(&self, arguments: &[&str]) -> (i32, String) {
         let done = Command::new(env!("CARGO_BIN_EXE_punctual")).args(arguments).current_dir(&self.folder).output().unwrap();
         (done.status.code().unwrap(), String::from_utf8(done.stdout).unwrap() + &String::from_utf8_lossy(&done.stderr))
     }
@@ -314,7 +319,7 @@ async fn a_list_of_another_node_is_left_out_by_hand() {
     let Some(cluster) = cluster() else { return };
     let practice = Practice::open(cluster, "left_out").await;
     practice.write("a", "[[source]]\nname = \"front\"\nkind = \"file\"\npath = \"/nowhere/front\"\nnode = \"b\"\n");
-    let a = Node { folder: practice.folder.path().join("a"), process: None };
+    let a = Node { folder: practice.folder.path().join("a"), process: None, manager: None };
     for arguments in [&["check"][..], &["preview"], &["preview", "--format=json"], &["diff", "punctual.toml", "punctual.toml"]] {
         let (code, said) = a.run(arguments);
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -1,6 +1,6 @@
 //! Several nodes.
 
-use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -73,8 +73,12 @@ impl Nodes for PostgresOutbox {
         self.writer.write("use_code", async move |tx| visit::use_code(tx, &name, step).await).await
     }
 
-    fn is_cut_off(&self) -> bool {
-        self.cut_off.load(Ordering::Relaxed)
+    fn is_elsewhere(&self) -> bool {
+        true
+    }
+
+    fn cut_off_since(&self) -> Option<Instant> {
+        self.reach.lost_since()
     }
 
     async fn walks(&self) -> Result<i64> {

@@ -1,0 +1,143 @@
+//! The database of a node goes away, and comes back: what starts meanwhile waits, and whoever asks something is answered.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::cluster::Cluster;
+use super::nodes::{Node, Practice};
+use crate::push::no_trust;
+
+const TOKEN: &str = "front-desk-0123456789abcdef";
+/// Longer than a request waits.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// Who asks a node.
+struct Asker {
+    client: Client,
+    at: String,
+}
+
+impl Asker {
+    async fn ask(&self, method: Method, path: &str, body: Value) -> (StatusCode, Option<String>, String) {
+        let request = self.client.request(method, format!("{}{path}", self.at)).bearer_auth(TOKEN);
+        let answer = request.header("content-type", "application/json").body(body.to_string()).send().await.unwrap();
+        let later = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+        (answer.status(), later, answer.text().await.unwrap())
+    }
+
+    async fn push(&self, ids: &[i64]) -> (StatusCode, Option<String>, String) {
+        let list: Vec<Value> = ids.iter().map(|id| crate::push::session(*id, 222_222_000 + id)).collect();
+        self.ask(Method::PUT, "/api/v1/sources/pushed/sessions", json!(list)).await
+    }
+}
+
+/// A node that is pushed to.
+async fn pushed_to(practice: &Practice) -> (Node, Asker) {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for name in ["token", "hook"] {
+        let file = practice.folder.path().join(name);
+        fs::write(&file, TOKEN).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let more = format!(
+        "[[source]]\nname = \"pushed\"\nkind = \"push\"\ntoken_file = \"../token\"\n[server]\nlisten = \"127.0.0.1:{port}\"\nwebhook_token_file = \"../hook\"\n"
+    );
+    let node = practice.node_with("a", &more);
+    node.says(" ready", 1).await;
+    (
+        node,
+        Asker {
+            client: Client::builder().no_proxy().timeout(PATIENCE).tls_backend_preconfigured(no_trust()).build().unwrap(),
+            at: format!("http://127.0.0.1:{port}"),
+        },
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_while_it_is_away_is_answered_and_nothing_of_it_is_done_later() {
+    let Some(cluster) = Cluster::another() else { return };
+    let practice = Practice::open(&cluster, "away").await;
+    let (mut a, asker) = pushed_to(&practice).await;
+    let first = asker.push(&[21]).await;
+    assert_eq!(first.0, StatusCode::OK, "{}", first.2);
+    cluster.crash();
+    // One list is refused, and a newer one is taken later: the older one never is.
+    let event = json!({ "WebhookType": "SESSION_STATUS", "ID": 77, "Status": "STARTED" });
+    let hook = format!("/hooks/securevideo/{TOKEN}");
+    let (push, event) = tokio::join!(asker.push(&[21, 22]), asker.ask(Method::POST, &hook, event));
+    for (what, (status, later, said)) in [("a push", push), ("an event", event)] {
+        assert_eq!((status, later.as_deref()), (StatusCode::SERVICE_UNAVAILABLE, Some("10")), "{what}: {said}");
+    }
+    let (alive, _, said) = asker.ask(Method::GET, "/healthz", json!(null)).await;
+    assert!(alive == StatusCode::OK && said.contains("the database is away for"), "it lives, and waits: {said}");
+    let (ready, _, said) = asker.ask(Method::GET, "/readyz", json!(null)).await;
+    assert!(ready == StatusCode::SERVICE_UNAVAILABLE && said.contains("the database is away for"), "{said}");
+    cluster.start_again();
+    let since = Instant::now();
+    loop {
+        let (status, _, said) = asker.push(&[21, 23]).await;
+        if status == StatusCode::OK {
+            break;
+        }
+        assert!(status == StatusCode::SERVICE_UNAVAILABLE && since.elapsed() < PATIENCE, "{status}: {said}");
+    }
+    let again: Value = serde_json::from_str(&asker.push(&[21, 23]).await.2).unwrap();
+    assert_eq!((&again["sessions"], &again["added"]), (&json!(2), &json!(0)), "once");
+    let rows = |what: &str| cluster.sql("away", &format!("SELECT count(*) FROM ledger WHERE {what}"));
+    assert_eq!(rows("session_id = 22"), "0", "{}", a.log());
+    assert_eq!(rows("session_id = 23 AND event = 'added'"), rows("session_id = 21 AND event = 'added'"));
+    // An event that nobody may say again was kept.
+    while rows("event = 'webhook'") == "0" {
+        assert!(since.elapsed() < PATIENCE, "{}", a.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(rows("event = 'webhook'"), "1");
+    // An end does not wait for it.
+    let heard = a.log().matches("the database did not hear").count();
+    cluster.crash();
+    a.says("the database did not hear", heard + 1).await;
+    assert_eq!(a.ends("TERM"), Some(0), "{}", a.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_starts_while_it_is_away_waits_until_it_is_there() {
+    let Some(cluster) = Cluster::another() else { return };
+    let practice = Practice::open(&cluster, "later").await;
+    cluster.crash();
+    practice.write("a", "");
+    let manager = practice.folder.path().join("manager");
+    let socket = UnixDatagram::bind(&manager).unwrap();
+    let mut a = Node { folder: practice.folder.path().join("a"), process: None, manager: Some(manager) };
+    // All is read at once: a manager that does not read hears nothing more.
+    let (hears, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 400];
+        while let Ok(length) = socket.recv(&mut buffer)
+            && hears.send(String::from_utf8_lossy(&buffer[..length]).into_owned()).is_ok()
+        {}
+    });
+    let heard = || heard.recv_timeout(PATIENCE).unwrap();
+    a.start();
+    let said = heard();
+    assert!(said.starts_with("EXTEND_TIMEOUT_USEC=") && said.contains("STATUS=waits for the database: "), "{said}");
+    assert_eq!(a.ends("TERM"), Some(0), "{}", a.log());
+    a.start();
+    a.says("the database is away: this node waits", 1).await;
+    // (What the unit asks before a start.)
+    assert_eq!(a.run(&["check", "--offline"]).0, 0);
+    cluster.start_again();
+    assert_eq!(practice.told(1).await, [1], "{}", a.log());
+    assert_eq!(a.log().matches("the database is away").count(), 1, "said once");
+    while heard() != "READY=1" {}
+    // Waiting mends no address of a database that is not there.
+    let file = a.folder.join("punctual.toml");
+    let text = fs::read_to_string(&file).unwrap().replace("/later\"", "/nowhere\"").replace("name = \"a\"", "name = \"b\"");
+    fs::write(&file, text).unwrap();
+    let (code, said) = a.run(&["run"]);
+    assert_eq!(code, 74, "{said}");
+}
