@@ -175,7 +175,7 @@ pub(super) fn look(server: &Server) -> Result<Vec<String>> {
     blocking(server, "open", async |server| {
         let db = Db::connect(server, 0, Sealer::new(None)).await?;
         let mut found = settings(&db).await?;
-        found.extend(migrate::fits(migrate::version(&db).await?).err());
+        found.extend(migrate::fits(migrate::schema(&db).await?).err());
         Ok(found)
     })
 }
@@ -193,7 +193,7 @@ pub(super) fn stands(server: &Server, practice: &str) -> Result<Standing> {
     let practice = practice.to_owned();
     blocking(server, "open", async move |server| {
         let db = Db::connect(server, 0, Sealer::new(None)).await?;
-        if migrate::version(&db).await? == 0 {
+        if migrate::schema(&db).await?.version == 0 {
             return Ok(Standing { made: false, served: false });
         }
         let sql = "SELECT EXISTS (SELECT 1 FROM practice WHERE name = $1),
@@ -218,8 +218,8 @@ pub(super) fn migrate(server: &Server) -> Result<(i32, i32)> {
 async fn opened(server: &Server, practice: &str, access: Access, (key, moved): (Option<&StoreKey>, bool)) -> Res<(Home, Origin)> {
     let sealer = Sealer::new(key);
     let db = Db::connect(server, 0, sealer.clone()).await?;
-    let version = migrate::version(&db).await?;
-    let wrong = settings(&db).await?.into_iter().next().or_else(|| migrate::fits(version).err());
+    let schema = migrate::schema(&db).await?;
+    let wrong = settings(&db).await?.into_iter().next().or_else(|| migrate::fits(schema).err());
     if let Some(wrong) = wrong {
         return Err(refused(wrong));
     }

@@ -145,3 +145,27 @@ async fn a_walk_that_was_overtaken_changes_nothing() {
     assert_eq!(since, [("clinic".to_owned(), punctual::session::SessionId(2))]);
     assert_eq!(a.outbox.walks_of("clinic").await.unwrap(), 2);
 }
+
+/// The next version's schema only adds: nodes of today's go on with it, beside those of the next, and start on it. One that takes something away is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_are_brought_up_to_date_one_after_the_other() {
+    let Some(cluster) = database("rolling") else { return };
+    let server = cluster.server("rolling");
+    let a = node(cluster, "rolling", "a");
+    a.add(1, &[notice(1, Occasion::Invite, 100)]).await;
+    let today: i32 = cluster.sql("rolling", "SELECT max(version) FROM punctual_schema").parse().unwrap();
+    let next = format!("ALTER TABLE notice ADD COLUMN later text; INSERT INTO punctual_schema VALUES ({}, now(), {today})", today + 1);
+    cluster.sql("rolling", &next);
+    let b = node(cluster, "rolling", "b");
+    for (node, session) in [(&a, 2), (&b, 3)] {
+        node.add(session, &[notice(session, Occasion::Invite, 0)]).await;
+        let claim = node.doubt_one(0).await;
+        assert!(node.settle(1, &claim, accepted()).await);
+    }
+    assert_eq!(PostgresOutbox::migrate(&server).unwrap(), (today + 1, today + 1), "it stays as it is");
+    assert_eq!(PostgresOutbox::look(&server).unwrap(), [] as [String; 0]);
+    cluster.sql("rolling", &format!("INSERT INTO punctual_schema VALUES ({}, now(), {})", today + 2, today + 1));
+    let refused = PostgresOutbox::open(&server.clone().as_node(Some("c")), "clinic", Access::Daemon, None).err().unwrap().to_string();
+    assert!(refused.contains("run the newer punctual"), "{refused}");
+    assert!(PostgresOutbox::migrate(&server).unwrap_err().to_string().contains("run the newer punctual"));
+}
