@@ -21,7 +21,7 @@ pub mod totp;
 /// What a member of staff may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub enum UserRole {
     /// Look at everything but codes and contacts.
     Viewer,
     /// Also decide about notices, and reveal.
@@ -76,7 +76,7 @@ pub struct User {
     /// What they log in with, and what the ledger calls them.
     pub name: Name,
     /// What they may do.
-    pub role: Role,
+    pub role: UserRole,
     /// The hash of their password, in PHC form: `$argon2id$...`
     pub argon2id: String,
     /// The secret of their one-time codes, in base32; `None`: the password is enough.

@@ -17,7 +17,7 @@ use croner::Cron;
 
 use crate::clock::Clock;
 use crate::contact::{Address, EmailAddress};
-use crate::dispatch::{self, Alone, AttemptContext, Lane};
+use crate::dispatch::{self, AloneRecord, AttemptContext, Lane};
 use crate::entry::State;
 use crate::known::by_session;
 use crate::notice::Reason;
@@ -268,7 +268,7 @@ impl Digest {
             }
         };
         let context = AttemptContext::alone(&self.outbox, &self.clock, &self.lane);
-        let alone = Alone { lease, attempts: letter.attempts };
+        let alone = AloneRecord { lease, attempts: letter.attempts };
         let end = |outcome: &Outcome, _| self.end(letter, outcome, concerns.len());
         let outcome = dispatch::hand_over(context, (&message, scheduled), alone, end).await?;
         Ok(matches!(outcome, Outcome::Accepted { .. }))

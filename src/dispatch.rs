@@ -53,7 +53,7 @@ pub(crate) use alone::{claim, hand_over};
 pub(crate) use attempt::AttemptContext;
 pub use lane::Lane;
 pub use meter::{Counted, LATENESS, Lateness, Meter};
-pub(crate) use record::Alone;
+pub(crate) use record::AloneRecord;
 
 /// Claimed at once, at most: enough to keep the connections of a fast relay busy while the next batch is prepared.
 const BATCH: usize = 512;

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use script::{Act, Line, Script, Source};
+use script::{Line, Script, ScriptAct, ScriptSource};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -127,7 +127,7 @@ struct Simulation {
     lanes: [Arc<Lane>; 2],
     lines: [Arc<Mutex<Line>>; 2],
     sessions: Vec<Value>,
-    source: Source,
+    source: ScriptSource,
     daemon_up: bool,
     /// Something happened since the last look.
     changed: bool,
@@ -206,7 +206,7 @@ impl Simulation {
             dispatcher,
             lanes,
             lines,
-            source: Source::Ok,
+            source: ScriptSource::Ok,
             daemon_up: true,
             changed: true,
             looked_at: None,
@@ -249,9 +249,9 @@ impl Simulation {
 
     async fn walk(&mut self) -> Result<(), StoreError> {
         let body = match self.source {
-            Source::Ok => Value::Array(self.sessions.clone()).to_string(),
-            Source::Empty => "[]".to_owned(),
-            Source::Fails => return Ok(()),
+            ScriptSource::Ok => Value::Array(self.sessions.clone()).to_string(),
+            ScriptSource::Empty => "[]".to_owned(),
+            ScriptSource::Fails => return Ok(()),
         };
         let mut snapshot = json::parse(body.as_bytes()).unwrap_or_else(|_| Snapshot { extent: Extent::Change, ..Snapshot::default() });
         ambiguity::mark(&mut snapshot, self.clock.now());
@@ -326,15 +326,15 @@ impl Simulation {
         Some(at.with_timezone(zone).to_rfc3339_opts(SecondsFormat::Secs, false))
     }
 
-    fn happens(&mut self, act: Act) {
+    fn happens(&mut self, act: ScriptAct) {
         self.changed = true;
         self.note(act.to_string());
         match act {
-            Act::Relay(line) => *self.lines[0].lock().unwrap_or_else(PoisonError::into_inner) = line,
-            Act::Gateway(line) => *self.lines[1].lock().unwrap_or_else(PoisonError::into_inner) = line,
-            Act::Daemon(up) => self.daemon_up = up,
-            Act::Source(source) => self.source = source,
-            Act::Sessions(edit) => edit.apply(&mut self.sessions),
+            ScriptAct::Relay(line) => *self.lines[0].lock().unwrap_or_else(PoisonError::into_inner) = line,
+            ScriptAct::Gateway(line) => *self.lines[1].lock().unwrap_or_else(PoisonError::into_inner) = line,
+            ScriptAct::Daemon(up) => self.daemon_up = up,
+            ScriptAct::Source(source) => self.source = source,
+            ScriptAct::Sessions(edit) => edit.apply(&mut self.sessions),
         }
     }
 

@@ -189,7 +189,7 @@ pub trait Intake: Send + Sync + 'static {
     fn ask(&self);
 
     /// Takes note of an event, and of what it may mean: durable when it returns.
-    async fn hook(&self, event: hook::Event) -> Result<(), Declined>;
+    async fn hook(&self, event: hook::HookEvent) -> Result<(), Declined>;
 
     /// Takes a receipt: durable when it returns. One that is about no message of ours, or came before, changes nothing.
     async fn receipt(&self, report: DeliveryReport) -> Result<(), Declined>;

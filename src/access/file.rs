@@ -95,12 +95,12 @@ impl Followed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::{Role, Scope, Token, User, digest, password};
+    use crate::access::{Scope, Token, User, UserRole, digest, password};
 
     fn someone() -> Access {
         let argon2id = password::hash("correct horse battery").unwrap();
         Access {
-            user: vec![User { name: "jane".parse().unwrap(), role: Role::Viewer, argon2id, totp: None }],
+            user: vec![User { name: "jane".parse().unwrap(), role: UserRole::Viewer, argon2id, totp: None }],
             token: vec![Token { name: "ehr".parse().unwrap(), scopes: vec![Scope::Read, Scope::Push], sha256: digest("t") }],
         }
     }

@@ -197,7 +197,7 @@ pub fn digest(id: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::Role;
+    use crate::access::UserRole;
     use crate::session::{ParticipationId, SessionId};
 
     fn minute(n: i64) -> DateTime<Utc> {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn jane(hash: &str) -> User {
-        User { name: "jane".parse().unwrap(), role: Role::Operator, argon2id: hash.to_owned(), totp: None }
+        User { name: "jane".parse().unwrap(), role: UserRole::Operator, argon2id: hash.to_owned(), totp: None }
     }
 
     fn there(logins: &mut LoginSessions, id: &str, now: i64) -> bool {
@@ -235,8 +235,8 @@ mod tests {
         }
         let mut logins = LoginSessions::default();
         logins.open("id", jane("a"), minute(0));
-        let viewer = User { role: Role::Viewer, ..jane("a") };
-        assert_eq!(logins.find("id", |_| Some(viewer.clone()), minute(1)).unwrap().user.role, Role::Viewer, "a role holds at once");
+        let viewer = User { role: UserRole::Viewer, ..jane("a") };
+        assert_eq!(logins.find("id", |_| Some(viewer.clone()), minute(1)).unwrap().user.role, UserRole::Viewer, "a role holds at once");
         logins.close("id");
         assert!(!there(&mut logins, "id", 2));
     }
@@ -250,7 +250,7 @@ mod tests {
         let login = logins.find("id", |_| Some(jane("a")), minute(2)).unwrap();
         assert_eq!((login.revealed(one, minute(2)), login.revealed(other, minute(2))), (Some(minute(6)), None));
         assert_eq!(login.revealed(one, minute(6)), None);
-        let viewer = logins.find("id", |_| Some(User { role: Role::Viewer, ..jane("a") }), minute(3)).unwrap();
+        let viewer = logins.find("id", |_| Some(User { role: UserRole::Viewer, ..jane("a") }), minute(3)).unwrap();
         assert_eq!(viewer.revealed(one, minute(3)), None, "whoever may not reveal sees nothing that is");
         let again = logins.find("id", |_| Some(jane("a")), minute(4)).unwrap();
         assert_eq!(again.revealed(one, minute(4)), None);

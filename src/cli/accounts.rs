@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::table::{Look, Tone, cell, table, text};
 use super::{Exit, runtime};
-use crate::access::{self, Access, Name, Role, Scope, Token, User, UsersAt, file, password, totp};
+use crate::access::{self, Access, Name, Scope, Token, User, UserRole, UsersAt, file, password, totp};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::{open_store, store_exists};
@@ -25,8 +25,8 @@ pub(super) enum UserCommand {
         /// What they log in with: a-z, 0-9 and . _ -
         name: Name,
         /// What they may do.
-        #[arg(long, value_enum, value_name = "ROLE", default_value_t = Role::Viewer)]
-        role: Role,
+        #[arg(long, value_enum, value_name = "ROLE", default_value_t = UserRole::Viewer)]
+        role: UserRole,
     },
     /// Asks a user for the code of an authenticator app too: prints what the app reads, this once. Another call makes another secret.
     Totp {
@@ -214,10 +214,10 @@ fn write(users: &Users, version: i64, access: Access) -> anyhow::Result<()> {
     runtime()?.block_on(users.write(version, access)).map_err(anyhow::Error::msg)
 }
 
-fn word(role: Role) -> &'static str {
+fn word(role: UserRole) -> &'static str {
     match role {
-        Role::Viewer => "viewer",
-        Role::Operator => "operator",
+        UserRole::Viewer => "viewer",
+        UserRole::Operator => "operator",
     }
 }
 

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::configuration::STARTER;
 use super::{Exit, demo};
-use crate::access::{self, Access, Name, Role, User, password};
+use crate::access::{self, Access, Name, User, UserRole, password};
 use crate::clock::{Clock, WallClock};
 use crate::config;
 use crate::zone;
@@ -98,7 +98,7 @@ fn first_user(folder: &Path, name: &Name) -> anyhow::Result<()> {
     }
     let secret = access::new_token().map_err(anyhow::Error::msg)?[..20].to_owned();
     let argon2id = password::hash(&secret).map_err(anyhow::Error::msg)?;
-    let user = vec![User { name: name.clone(), role: Role::Operator, argon2id, totp: None }];
+    let user = vec![User { name: name.clone(), role: UserRole::Operator, argon2id, totp: None }];
     access::file::write(&path, &Access { user, token: Vec::new() }).map_err(anyhow::Error::msg)?;
     println!("Wrote {}: {name} may use the pages.", path.display());
     println!("The password of {name}, shown this once: {secret}");

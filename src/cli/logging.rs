@@ -87,17 +87,17 @@ const PIECE: usize = 16 * 1024;
 /// Nor do they wait longer.
 const WAIT: Duration = Duration::from_millis(20);
 
-static LINES: Lines = Lines { waiting: Mutex::new(Waiting(Vec::new())), some: Condvar::new() };
+static LINES: Lines = Lines { waiting: Mutex::new(Unwritten(Vec::new())), some: Condvar::new() };
 
 struct Lines {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Unwritten>,
     /// The first one waits.
     some: Condvar,
 }
 
-struct Waiting(Vec<u8>);
+struct Unwritten(Vec<u8>);
 
-impl Waiting {
+impl Unwritten {
     /// Nobody is told of a log that cannot be written.
     fn write_to(&mut self, out: &mut impl Write) {
         out.write_all(&self.0).ok();
@@ -106,7 +106,7 @@ impl Waiting {
 }
 
 impl Lines {
-    fn locked(&self) -> MutexGuard<'_, Waiting> {
+    fn locked(&self) -> MutexGuard<'_, Unwritten> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn lines_keep_their_order_and_a_warning_waits_for_nobody() {
-        let lines = Lines { waiting: Mutex::new(Waiting(Vec::new())), some: Condvar::new() };
+        let lines = Lines { waiting: Mutex::new(Unwritten(Vec::new())), some: Condvar::new() };
         let mut out = Vec::new();
         lines.put(b"one\n", false, &mut out);
         lines.put(b"two\n", false, &mut out);

@@ -110,7 +110,7 @@ impl Intake {
         })
     }
 
-    async fn note(&self, event: &hook::Event) -> Result<(), StoreError> {
+    async fn note(&self, event: &hook::HookEvent) -> Result<(), StoreError> {
         let (outbox, now) = (self.engine.outbox(), self.engine.clock.now());
         let Some(told) = &event.told else { return outbox.record_event(now, Event::Webhook, &event.detail()).await };
         let evidence = Evidence { status: event.status.clone(), id: event.id, at: told.at.unwrap_or(now), start: told.start };
@@ -218,7 +218,7 @@ impl web::Intake for Intake {
         self.nudge.notify_one();
     }
 
-    async fn hook(&self, event: hook::Event) -> Result<(), Declined> {
+    async fn hook(&self, event: hook::HookEvent) -> Result<(), Declined> {
         self.note(&event).await.map_err(|error| self.fail(error))?;
         self.nudge.notify_one();
         Ok(())

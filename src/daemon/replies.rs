@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::clock::Clock;
 use crate::contact::{Address, ConnectCode, PhoneNumber};
-use crate::dispatch::{self, Alone, AttemptContext, Lane};
+use crate::dispatch::{self, AloneRecord, AttemptContext, Lane};
 use crate::entry::State;
 use crate::feedback::answer::Answer;
 use crate::feedback::reply::{AcceptedReply, Changes, ForStaff, OpenSession, PendingAnswer, reply_key};
@@ -267,7 +267,7 @@ impl Answers {
         let context = AttemptContext::alone(&self.outbox, &self.clock, &self.lane);
         let written_at = answer.useful_until - answer.answer.useful();
         let end = |outcome: &Outcome, left| ended(outcome, left, self.clock.now());
-        dispatch::hand_over(context, (&self.message(answer), written_at), Alone { lease, attempts: 0 }, end).await?;
+        dispatch::hand_over(context, (&self.message(answer), written_at), AloneRecord { lease, attempts: 0 }, end).await?;
         round.sent = true;
         Ok(())
     }

@@ -32,7 +32,7 @@ mod reply;
 mod wire;
 
 use body::Body;
-use classify::{Parties, Phase};
+use classify::{Parties, SmtpPhase};
 use connection::{Connection, Refusal};
 use idle::{Idle, Spoken};
 
@@ -164,7 +164,7 @@ impl Smtp {
             let answered = if said { used.answers(times).await } else { used.envelope(from, to, size, times).await };
             match answered {
                 Ok(()) => return Ok(used),
-                Err(refusal) if refusal.is_closing() || refusal.phase == Phase::Mail || (said && refusal.is_out_of_step()) => {}
+                Err(refusal) if refusal.is_closing() || refusal.phase == SmtpPhase::Mail || (said && refusal.is_out_of_step()) => {}
                 Err(refusal) => return Err(self.refused(used, refusal, parties).await),
             }
         }
@@ -178,7 +178,7 @@ impl Smtp {
 
     /// A refused recipient leaves a connection that can be used again; anything else does not.
     async fn refused(&self, mut connection: Connection, refusal: Refusal, parties: &Parties<'_>) -> Outcome {
-        if refusal.phase == Phase::Rcpt && !refusal.is_closing() && connection.reset(&self.settings.timeouts).await {
+        if refusal.phase == SmtpPhase::Rcpt && !refusal.is_closing() && connection.reset(&self.settings.timeouts).await {
             self.idle.give_back(connection);
         }
         classify::before_the_dot(refusal.phase, &refusal.answer, parties)
@@ -280,12 +280,12 @@ impl Transport for Smtp {
 #[doc(hidden)]
 pub fn means(reply: &str, after_the_dot: bool) -> Outcome {
     let (code, text) = reply.split_at(reply.len().min(3));
-    let answer = Ok(reply::Reply { code: code.parse().unwrap_or(500), text: text.trim_start().to_owned() });
+    let answer = Ok(reply::SmtpReply { code: code.parse().unwrap_or(500), text: text.trim_start().to_owned() });
     let [Ok(from), Ok(to)] = ["sender@example.org", "recipient@example.com"].map(EmailAddress::parse) else { return Outcome::Fenced };
     let parties = Parties { from: &from, to: &to, bytes: b"" };
     if after_the_dot {
         classify::after_the_dot(&classify::Ended { answer, dotted: true, half: None }, &parties)
     } else {
-        classify::before_the_dot(Phase::Rcpt, &answer, &parties)
+        classify::before_the_dot(SmtpPhase::Rcpt, &answer, &parties)
     }
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::LEASE;
 use super::attempt::{Attempt, AttemptContext};
 use super::meter::Counted;
-use super::record::Alone;
+use super::record::AloneRecord;
 use crate::message::Message;
 use crate::notice::NoticeKey;
 use crate::outbox::{self, ClaimAlone, Lease, Outbox, Outgoing, Settlement};
@@ -28,7 +28,7 @@ pub(crate) async fn claim(
 pub(crate) async fn hand_over(
     context: Arc<AttemptContext>,
     (message, due_at): (&Message, DateTime<Utc>),
-    alone: Alone,
+    alone: AloneRecord,
     end: impl FnOnce(&Outcome, bool) -> Settlement,
 ) -> outbox::Result<Outcome> {
     let lease = alone.lease;

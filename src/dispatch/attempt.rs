@@ -50,11 +50,11 @@ pub(super) struct Attempt<R = Box<Ready>> {
     context: Arc<AttemptContext>,
     /// What it is an attempt of.
     pub(super) ready: R,
-    at: Mutex<At>,
+    at: Mutex<AttemptState>,
 }
 
 /// Where it stands.
-struct At {
+struct AttemptState {
     step: Step,
     /// The transport that is on record, or will be.
     transport: String,
@@ -106,7 +106,7 @@ impl Attempt {
 impl<R: Record> Attempt<R> {
     pub(super) fn new(context: Arc<AttemptContext>, ready: R) -> Self {
         let transport = ready.transport();
-        let at = At { step: Step::Claimed, transport, passed: None, left: false, patience: None, next: None, failure: None };
+        let at = AttemptState { step: Step::Claimed, transport, passed: None, left: false, patience: None, next: None, failure: None };
         Self { context, ready, at: Mutex::new(at) }
     }
 
@@ -114,7 +114,7 @@ impl<R: Record> Attempt<R> {
         self.context.clock.now()
     }
 
-    fn at(&self) -> MutexGuard<'_, At> {
+    fn at(&self) -> MutexGuard<'_, AttemptState> {
         self.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -22,7 +22,7 @@ const PROVEN_MAX: usize = 10_000;
 
 /// One refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(super) struct RefusedMessage {
     pub(super) key: NoticeKey,
     /// The recipient, as the suppression list knows them.
     pub(super) who: String,
@@ -32,7 +32,7 @@ pub(super) struct Refused {
 
 /// Whether it is believed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Belief {
     /// It is about this recipient, or this message.
     Believed,
     /// It is about us; these were believed before, in the same words.
@@ -43,16 +43,16 @@ pub(super) enum Verdict {
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     /// Since its last acceptance, in order; and whether it was believed, and is to be taken back when it should not have been.
-    refused: VecDeque<(Refused, bool)>,
+    refused: VecDeque<(RefusedMessage, bool)>,
     /// Who, in which words: refused while others were accepted.
     proven: HashSet<(String, String)>,
 }
 
 impl Breaker {
     /// It refuses somebody.
-    pub(super) fn refused(&mut self, refusal: Refused) -> Verdict {
+    pub(super) fn refused(&mut self, refusal: RefusedMessage) -> Belief {
         if self.is_proven(&refusal) {
-            return Verdict::Believed;
+            return Belief::Believed;
         }
         let about_us = self.refused.iter().any(|(before, _)| before.words == refusal.words && before.who != refusal.who);
         let mut back = Vec::new();
@@ -62,21 +62,21 @@ impl Breaker {
             }
         }
         self.remember(refusal, !about_us);
-        if about_us { Verdict::AboutUs(back) } else { Verdict::Believed }
+        if about_us { Belief::AboutUs(back) } else { Belief::Believed }
     }
 
     /// It refused somebody before this process began; `rejected`: that was believed.
-    pub(super) fn recall(&mut self, refusal: Refused, rejected: bool) {
+    pub(super) fn recall(&mut self, refusal: RefusedMessage, rejected: bool) {
         if !self.is_proven(&refusal) {
             self.remember(refusal, rejected);
         }
     }
 
-    fn is_proven(&self, refusal: &Refused) -> bool {
+    fn is_proven(&self, refusal: &RefusedMessage) -> bool {
         self.proven.contains(&(refusal.who.clone(), refusal.words.clone()))
     }
 
-    fn remember(&mut self, refusal: Refused, believed: bool) {
+    fn remember(&mut self, refusal: RefusedMessage, believed: bool) {
         if self.refused.len() >= REFUSALS_MAX {
             self.refused.pop_front();
         }
@@ -143,10 +143,10 @@ mod tests {
                 breaker.accepted(step.trim_end_matches('+'));
                 continue;
             };
-            let refused = Refused { key: key(who), who: who.to_owned(), words: words.to_owned() };
+            let refused = RefusedMessage { key: key(who), who: who.to_owned(), words: words.to_owned() };
             seen.push(match breaker.refused(refused) {
-                Verdict::Believed => ".".to_owned(),
-                Verdict::AboutUs(back) => format!("!{}", back.iter().map(|key| char::from(key.0[0])).collect::<String>()),
+                Belief::Believed => ".".to_owned(),
+                Belief::AboutUs(back) => format!("!{}", back.iter().map(|key| char::from(key.0[0])).collect::<String>()),
             });
         }
         seen.join(" ")
@@ -176,7 +176,7 @@ mod tests {
     fn it_forgets() {
         let mut breaker = Breaker::default();
         for n in 0..REFUSALS_MAX + 10 {
-            breaker.refused(Refused { key: NoticeKey([0; 16]), who: n.to_string(), words: n.to_string() });
+            breaker.refused(RefusedMessage { key: NoticeKey([0; 16]), who: n.to_string(), words: n.to_string() });
         }
         assert_eq!(breaker.refused.len(), REFUSALS_MAX);
         breaker.accepted("x");

@@ -26,7 +26,7 @@ const MOVED: &str = "another entry of theirs was moved away from that hour, and 
 const AFTER_IT: TimeDelta = TimeDelta::minutes(1);
 
 /// An hour that is taken from a reader, and who may be expected then all the same.
-pub(super) struct Left {
+pub(super) struct FreedHour {
     /// As the record has them.
     person: Participant,
     /// When they last heard of what is gone.
@@ -34,7 +34,7 @@ pub(super) struct Left {
     others: Vec<Expected>,
 }
 
-impl Left {
+impl FreedHour {
     /// `None`: it takes no hour from them, or nobody else stands there. A host may have several sessions.
     pub(super) fn by(notice: &Notice, person: &Participant, known: &Known) -> Option<Box<Self>> {
         if person.role == Role::Host || !person.is_named() {
@@ -61,7 +61,12 @@ fn takes_from(notice: &Notice, last: &KnownNotice) -> bool {
 
 impl Dispatcher {
     /// What becomes of a cancellation; `None`: it goes.
-    pub(super) async fn stands_elsewhere(&self, left: &Left, notice: &Notice, now: DateTime<Utc>) -> outbox::Result<Option<Settlement>> {
+    pub(super) async fn stands_elsewhere(
+        &self,
+        left: &FreedHour,
+        notice: &Notice,
+        now: DateTime<Utc>,
+    ) -> outbox::Result<Option<Settlement>> {
         let superseded = || Settlement::Ended { state: state_after(Reason::Superseded), reason: Reason::Superseded };
         for other in &left.others {
             let Some(session) = self.theirs(left, other).await? else { continue };
@@ -88,7 +93,7 @@ impl Dispatcher {
     }
 
     /// They are told of another time than the one at which another entry of theirs stands: of that one they are told again, after it.
-    pub(super) async fn tell_what_stands(&self, left: &Left, notice: &Notice, now: DateTime<Utc>) -> outbox::Result<()> {
+    pub(super) async fn tell_what_stands(&self, left: &FreedHour, notice: &Notice, now: DateTime<Utc>) -> outbox::Result<()> {
         for other in left.others.iter().filter(|other| notice.occasion == Occasion::Rescheduled && other.start > now) {
             let Some(session) = self.theirs(left, other).await? else { continue };
             let Some((person, known, suppressed)) = self.known_of(&session, other, now).await? else { continue };
@@ -109,7 +114,7 @@ impl Dispatcher {
     }
 
     /// The session of the other entry; `None`: it is another person's, or cannot be read.
-    async fn theirs(&self, left: &Left, other: &Expected) -> outbox::Result<Option<Session>> {
+    async fn theirs(&self, left: &FreedHour, other: &Expected) -> outbox::Result<Option<Session>> {
         let stored = self.outbox.sessions(&other.source, Some(&[other.session])).await?.pop();
         let Some(session) = stored.as_ref().and_then(kept::session) else { return Ok(None) };
         let Some(person) = session.participant(other.participation) else { return Ok(None) };

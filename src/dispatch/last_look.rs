@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
-use super::elsewhere::Left;
+use super::elsewhere::FreedHour;
 use super::lane::Lane;
 use super::ready::Ready;
 use super::{Dispatcher, again};
@@ -51,7 +51,7 @@ impl LastLook<'_> {
         let to = plan::reader(self.session, participant, &notice.address, policy).map_err(|_| self.no(Reason::Quarantined))?;
         self.in_time(&notice, first.as_ref(), &to)?;
         let message = self.compose(&notice, participant, &to)?;
-        let left = Left::by(&notice, participant, &claim.known).filter(|_| !self.doubtful() || notice.occasion != Occasion::Cancelled);
+        let left = FreedHour::by(&notice, participant, &claim.known).filter(|_| !self.doubtful() || notice.occasion != Occasion::Cancelled);
         Ok(Ready {
             lease: claim.lease(),
             revision: claim.revision,

@@ -26,12 +26,12 @@ pub(super) const QUICK: TimeDelta = TimeDelta::milliseconds(250);
 /// A lane's connections, and what waits for them.
 pub(super) struct Queue {
     connections: usize,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
 }
 
 #[derive(Default)]
-struct State {
-    waiting: BinaryHeap<Reverse<Waiting>>,
+struct QueueState {
+    waiting: BinaryHeap<Reverse<Queued>>,
     /// Connections that somebody works on.
     busy: usize,
     /// Of those, without a message yet.
@@ -42,26 +42,26 @@ struct State {
     takes: Option<TimeDelta>,
 }
 
-struct Waiting {
+struct Queued {
     urgency: (DateTime<Utc>, DateTime<Utc>, u64),
     attempt: Box<Attempt>,
 }
 
-impl PartialEq for Waiting {
+impl PartialEq for Queued {
     fn eq(&self, other: &Self) -> bool {
         self.urgency == other.urgency
     }
 }
 
-impl Eq for Waiting {}
+impl Eq for Queued {}
 
-impl PartialOrd for Waiting {
+impl PartialOrd for Queued {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Waiting {
+impl Ord for Queued {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.urgency.cmp(&other.urgency)
     }
@@ -78,7 +78,7 @@ impl Queue {
         state.begun += 1;
         let notice = &attempt.ready.notice;
         let urgency = (notice.useful_until, notice.due_at, state.begun);
-        state.waiting.push(Reverse(Waiting { urgency, attempt }));
+        state.waiting.push(Reverse(Queued { urgency, attempt }));
     }
 
     /// Something waits and a connection is free, which is taken herewith: whoever asks sees to it that it is worked on, until [`Queue::first`] gives it
@@ -145,7 +145,7 @@ impl Queue {
         if worth { room } else { 0 }
     }
 
-    fn locked(&self) -> std::sync::MutexGuard<'_, State> {
+    fn locked(&self) -> std::sync::MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

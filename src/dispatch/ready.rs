@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::elsewhere::Left;
+use super::elsewhere::FreedHour;
 use crate::message::Message;
 use crate::notice::Notice;
 use crate::outbox::{Begin, Lease};
@@ -28,7 +28,7 @@ pub(super) struct Ready {
     /// It is the second copy of a message in doubt.
     pub(super) again: bool,
     /// The hour that it takes from its reader, and who may be expected then all the same.
-    pub(super) left: Option<Box<Left>>,
+    pub(super) left: Option<Box<FreedHour>>,
     /// Words of the session that a server may repeat, and nobody is told.
     pub(super) unsaid: Arc<Unsaid>,
     /// When that was decided.

@@ -114,14 +114,14 @@ impl Record for Box<Ready> {
 }
 
 /// The letter to the practice, or an answer to a text: claimed, and made just now.
-pub(crate) struct Alone {
+pub(crate) struct AloneRecord {
     pub(crate) lease: Lease,
     /// Before this one.
     pub(crate) attempts: u32,
 }
 
 #[async_trait]
-impl Record for Alone {
+impl Record for AloneRecord {
     fn take(&self, outbox: &Arc<dyn Outbox>, transport: &str, now: DateTime<Utc>) -> Taking {
         let (outbox, attempt) = (Arc::clone(outbox), Begin::alone(self.lease, transport.to_owned(), now));
         Box::pin(async move { outbox.take(attempt, MARGIN).await })

@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
-use super::breaker::{Breaker, Refused, Verdict, same_words};
+use super::breaker::{Belief, Breaker, RefusedMessage, same_words};
 use crate::contact::Address;
 use crate::deliver::Transport;
 use crate::entry::AttemptEnd;
@@ -38,7 +38,7 @@ const PUT_OFF_MAX: usize = 100;
 
 pub(super) struct Slot {
     pub(super) transport: Arc<dyn Transport>,
-    fault: Mutex<Fault>,
+    fault: Mutex<SlotFault>,
     breaker: Mutex<Breaker>,
     /// Whom it put off since its last acceptance, by its words; `None`: several.
     put_off: Mutex<HashMap<String, Option<String>>>,
@@ -68,7 +68,7 @@ pub(super) struct Met {
 }
 
 #[derive(Default, Clone)]
-struct Fault {
+struct SlotFault {
     /// It was at fault the last time it was tried.
     suspect: bool,
     /// In a row.
@@ -128,7 +128,7 @@ impl Slot {
         place.ok()
     }
 
-    fn fault(&self) -> MutexGuard<'_, Fault> {
+    fn fault(&self) -> MutexGuard<'_, SlotFault> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -183,7 +183,7 @@ impl Slot {
         let mut fault = self.fault();
         let (is_known, probes) = (fault.is_known, fault.probes);
         let unsaved = if is_known { Unsaved::Recovery } else { Unsaved::Nothing };
-        *fault = Fault { is_known, unsaved, probes, ..Fault::default() };
+        *fault = SlotFault { is_known, unsaved, probes, ..SlotFault::default() };
         drop(fault);
         self.answered.notify_waiters();
     }
@@ -251,12 +251,10 @@ impl Slot {
             Outcome::Rejected { remember: Some(Suppression::OptedOut), .. } => (outcome, Vec::new()),
             Outcome::Rejected { reply, remember } => {
                 self.doubts().clear();
-                let refused = Refused { key: message.key, who: recipient(message), words: same_words(&reply) };
+                let refused = RefusedMessage { key: message.key, who: recipient(message), words: same_words(&reply) };
                 match self.breaker().refused(refused) {
-                    Verdict::Believed => (Outcome::Rejected { reply, remember }, Vec::new()),
-                    Verdict::AboutUs(before) => {
-                        (Outcome::ChannelFault { why: format!("{ALIKE}{reply}"), after: Some(ASK_ANOTHER) }, before)
-                    }
+                    Belief::Believed => (Outcome::Rejected { reply, remember }, Vec::new()),
+                    Belief::AboutUs(before) => (Outcome::ChannelFault { why: format!("{ALIKE}{reply}"), after: Some(ASK_ANOTHER) }, before),
                 }
             }
             other => (other, Vec::new()),
@@ -318,7 +316,7 @@ impl Slot {
         let mut breaker = self.breaker();
         for ended in history.iter().filter(|ended| ended.transport == self.transport.name()) {
             let said = ended.said.as_str();
-            let refused = |reply: &str| Refused { key: ended.key, who: ended.who.clone(), words: same_words(reply) };
+            let refused = |reply: &str| RefusedMessage { key: ended.key, who: ended.who.clone(), words: same_words(reply) };
             match (&ended.end, said.strip_prefix(ALIKE)) {
                 (AttemptEnd::Accepted, _) => {
                     breaker.accepted(&ended.who);

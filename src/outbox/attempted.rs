@@ -8,7 +8,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::standing::{ClaimHolder, Doubt, Recovery, Standing};
+use super::standing::{ClaimHolder, ClaimState, Doubt, Recovery};
 use super::{Lease, Settlement};
 use crate::entry::{Entry, Phase, State};
 use crate::notice::Reason;
@@ -90,10 +90,10 @@ impl<E: Attempted> Row<E> {
         self.go(State::Claimed, None, at);
     }
 
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn standing(&self) -> ClaimState {
         let lease_until = self.claim.as_ref().map(|c| c.lease_until);
         let (state, phase) = self.entry.stands();
-        Standing { epoch: self.epoch, state, phase, lease_until }
+        ClaimState { epoch: self.epoch, state, phase, lease_until }
     }
 
     /// An attempt begins.

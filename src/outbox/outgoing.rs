@@ -68,7 +68,7 @@ pub fn letter_key(scheduled_at: DateTime<Utc>, recipient: &str) -> NoticeKey {
 #[derive(Debug, Clone)]
 pub(crate) struct Alone {
     pub(crate) key: NoticeKey,
-    pub(crate) what: What,
+    pub(crate) what: AloneMessage,
     pub(crate) due_at: DateTime<Utc>,
     pub(crate) useful_until: DateTime<Utc>,
     pub(crate) state: State,
@@ -129,14 +129,14 @@ impl From<&str> for AloneEnd {
 
 /// What it is.
 #[derive(Debug, Clone)]
-pub(crate) enum What {
+pub(crate) enum AloneMessage {
     /// To the recipient of that name.
     Letter { recipient: String },
     /// To that number, which is forgotten at its end. Its key is the reply's.
     Answer { to: Option<PhoneNumber>, answer: Answer, locale: String },
 }
 
-impl What {
+impl AloneMessage {
     pub(crate) fn kind(&self) -> Outgoing {
         match self {
             Self::Letter { .. } => Outgoing::Letter,
@@ -157,11 +157,11 @@ impl Attempted for Alone {
 }
 
 /// A step is not possible, and nothing changed.
-pub(crate) struct Refused;
+pub(crate) struct NotPossible;
 
 /// A step of an attempt.
 #[derive(Clone, Copy)]
-pub(crate) enum Step<'a> {
+pub(crate) enum AloneStep<'a> {
     Begin(&'a Begin),
     Take(&'a Begin, TimeDelta),
     Doubt(TimeDelta),
@@ -172,17 +172,17 @@ pub(crate) enum Step<'a> {
 impl Row<Alone> {
     /// The letter of that time.
     pub(crate) fn letter(scheduled_at: DateTime<Utc>, useful_until: DateTime<Utc>, recipient: &str) -> Self {
-        let what = What::Letter { recipient: recipient.to_owned() };
+        let what = AloneMessage::Letter { recipient: recipient.to_owned() };
         Self::added(letter_key(scheduled_at, recipient), what, (scheduled_at, useful_until))
     }
 
     /// The answer to a reply that came just now.
     pub(crate) fn answer(key: NoticeKey, to: PhoneNumber, (answer, locale): (Answer, &str), at: DateTime<Utc>) -> Self {
-        let what = What::Answer { to: Some(to), answer, locale: locale.to_owned() };
+        let what = AloneMessage::Answer { to: Some(to), answer, locale: locale.to_owned() };
         Self::added(key, what, (at, at + answer.useful()))
     }
 
-    fn added(key: NoticeKey, what: What, (due_at, useful_until): (DateTime<Utc>, DateTime<Utc>)) -> Self {
+    fn added(key: NoticeKey, what: AloneMessage, (due_at, useful_until): (DateTime<Utc>, DateTime<Utc>)) -> Self {
         let (next_attempt_at, changed_at) = (Some(due_at), due_at);
         let (phase, attempts, transport, outcome) = (None, 0, None, None);
         let entry = Alone {
@@ -213,21 +213,21 @@ impl Row<Alone> {
     }
 
     /// Takes a step of an attempt, and says what the ledger tells of it.
-    pub(crate) fn step(&mut self, lease: Lease, step: Step<'_>, store_now: DateTime<Utc>) -> Result<Option<LedgerRow>, Refused> {
+    pub(crate) fn step(&mut self, lease: Lease, step: AloneStep<'_>, store_now: DateTime<Utc>) -> Result<Option<LedgerRow>, NotPossible> {
         let (done, told) = match step {
-            Step::Begin(begin) => (self.begin(lease, "", begin.at), None),
-            Step::Take(begin, margin) => (self.take(lease, "", (begin.at, store_now), margin), Some((AloneEnd::Doubt, begin.at))),
-            Step::Doubt(margin) => (self.enter_doubt(lease, store_now, margin), Some((AloneEnd::Doubt, store_now))),
-            Step::Reroute(_) => (self.reroute(lease), Some((AloneEnd::Open, store_now))),
-            Step::Settle(end, at) => return self.settle_alone(lease, end, at),
+            AloneStep::Begin(begin) => (self.begin(lease, "", begin.at), None),
+            AloneStep::Take(begin, margin) => (self.take(lease, "", (begin.at, store_now), margin), Some((AloneEnd::Doubt, begin.at))),
+            AloneStep::Doubt(margin) => (self.enter_doubt(lease, store_now, margin), Some((AloneEnd::Doubt, store_now))),
+            AloneStep::Reroute(_) => (self.reroute(lease), Some((AloneEnd::Open, store_now))),
+            AloneStep::Settle(end, at) => return self.settle_alone(lease, end, at),
         };
         if !done {
-            return Err(Refused);
+            return Err(NotPossible);
         }
-        if let Step::Begin(Begin { transport, .. }) | Step::Take(Begin { transport, .. }, _) = step {
+        if let AloneStep::Begin(Begin { transport, .. }) | AloneStep::Take(Begin { transport, .. }, _) = step {
             self.entry.transport = Some(transport.clone());
         }
-        if let Step::Reroute(transport) = step {
+        if let AloneStep::Reroute(transport) = step {
             self.entry.transport = Some(transport.to_owned());
         }
         // Of an answer only its end is told.
@@ -235,7 +235,7 @@ impl Row<Alone> {
         Ok(told.map(|(end, at)| self.event(&end, at)))
     }
 
-    fn settle_alone(&mut self, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> Result<Option<LedgerRow>, Refused> {
+    fn settle_alone(&mut self, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> Result<Option<LedgerRow>, NotPossible> {
         let kind = self.entry.what.kind();
         let left = self.entry.phase == Some(Phase::Doubt);
         let final_end = match end {
@@ -246,7 +246,7 @@ impl Row<Alone> {
             _ => None,
         };
         if !self.settle(lease, final_end.as_ref().unwrap_or(end), at) {
-            return Err(Refused);
+            return Err(NotPossible);
         }
         // What may have left goes never again: there is nothing to decide.
         self.doubt = None;
@@ -290,7 +290,7 @@ impl Row<Alone> {
     }
 
     fn forget_address(&mut self) {
-        if let What::Answer { to, .. } = &mut self.entry.what {
+        if let AloneMessage::Answer { to, .. } = &mut self.entry.what {
             *to = None;
         }
     }
@@ -298,22 +298,22 @@ impl Row<Alone> {
     fn event(&self, end: &AloneEnd, at: DateTime<Utc>) -> LedgerRow {
         let word = end.as_str();
         match &self.entry.what {
-            What::Letter { .. } => LedgerRow::new(at, Event::StaffLetter, &format!("of {}: {word}", rfc3339(self.entry.due_at))),
-            What::Answer { answer, .. } => LedgerRow::new(at, Event::Answer, &format!("{}: {word}", answer.as_str())),
+            AloneMessage::Letter { .. } => LedgerRow::new(at, Event::StaffLetter, &format!("of {}: {word}", rfc3339(self.entry.due_at))),
+            AloneMessage::Answer { answer, .. } => LedgerRow::new(at, Event::Answer, &format!("{}: {word}", answer.as_str())),
         }
     }
 
     /// As a letter, if it is one.
     pub(crate) fn as_letter(&self) -> Option<StaffLetter> {
         let Alone { key, state, attempts, next_attempt_at, changed_at, due_at: scheduled_at, .. } = self.entry;
-        let What::Letter { recipient } = &self.entry.what else { return None };
+        let AloneMessage::Letter { recipient } = &self.entry.what else { return None };
         Some(StaffLetter { key, scheduled_at, recipient: recipient.clone(), state, attempts, next_attempt_at, changed_at })
     }
 
     /// As an answer that waits, if it is one.
     pub(crate) fn as_waiting(&self) -> Option<PendingAnswer> {
         let Alone { key, useful_until, state: State::Waiting, .. } = self.entry else { return None };
-        let What::Answer { to: Some(to), answer, locale } = &self.entry.what else { return None };
+        let AloneMessage::Answer { to: Some(to), answer, locale } = &self.entry.what else { return None };
         Some(PendingAnswer { key, to: to.clone(), answer: *answer, locale: locale.clone(), useful_until })
     }
 }

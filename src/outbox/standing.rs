@@ -53,7 +53,7 @@ pub(crate) enum Recovery {
 
 /// What decides whether an attempt may take its next step: the part of a row that a store reads at each of them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Standing {
+pub(crate) struct ClaimState {
     /// How often it was claimed.
     pub(crate) epoch: i64,
     pub(crate) state: State,
@@ -62,7 +62,7 @@ pub(crate) struct Standing {
     pub(crate) lease_until: Option<DateTime<Utc>>,
 }
 
-impl Standing {
+impl ClaimState {
     /// The claim is the one of this lease, and still in force.
     pub(crate) fn holds(self, lease: Lease) -> bool {
         self.epoch == lease.epoch && self.lease_until.is_some()

@@ -75,7 +75,7 @@ pub struct Answer {
 
 /// What is known of a transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transport {
+pub struct TransportState {
     /// Which one.
     pub name: TransportName,
     /// Another one after each change of its pause.
@@ -101,7 +101,7 @@ pub trait Transports: Send + Sync {
     async fn ask_transport(&self, name: &TransportName, ask: Ask) -> Result<Answer>;
 
     /// All that were asked about or told of.
-    async fn transports(&self) -> Result<Vec<Transport>>;
+    async fn transports(&self) -> Result<Vec<TransportState>>;
 }
 
 /// A row of the table `transport`.
@@ -173,8 +173,8 @@ impl Row {
     }
 
     /// What it tells.
-    pub(crate) fn known(&self, name: TransportName, now: DateTime<Utc>) -> Transport {
-        Transport {
+    pub(crate) fn known(&self, name: TransportName, now: DateTime<Utc>) -> TransportState {
+        TransportState {
             name,
             version: self.version,
             faults: self.faults,

@@ -23,21 +23,21 @@ use serde_json::{Value, json};
 #[derive(Debug, Default)]
 pub struct Script {
     /// What happens.
-    pub events: Vec<Event>,
+    pub events: Vec<ScriptEvent>,
 }
 
 /// One thing that happens.
 #[derive(Debug)]
-pub struct Event {
+pub struct ScriptEvent {
     /// When.
     pub at: DateTime<Utc>,
     /// What.
-    pub act: Act,
+    pub act: ScriptAct,
 }
 
 /// What happens.
 #[derive(Debug)]
-pub enum Act {
+pub enum ScriptAct {
     /// The relay's line changes.
     Relay(Line),
     /// The gateway's.
@@ -45,7 +45,7 @@ pub enum Act {
     /// The daemon stops or starts.
     Daemon(bool),
     /// What the source says changes.
-    Source(Source),
+    Source(ScriptSource),
     /// A session changes.
     Sessions(Edit),
 }
@@ -67,7 +67,7 @@ pub enum Line {
 /// What a source says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum ScriptSource {
     /// The sessions.
     Ok,
     /// An empty list.
@@ -112,7 +112,7 @@ impl Edit {
     }
 }
 
-impl fmt::Display for Act {
+impl fmt::Display for ScriptAct {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Relay(line) => write!(f, "relay {line:?}"),
@@ -148,7 +148,7 @@ struct RawEvent {
     relay: Option<Line>,
     gateway: Option<Line>,
     daemon: Option<Switch>,
-    source: Option<Source>,
+    source: Option<ScriptSource>,
 }
 
 #[derive(Deserialize)]
@@ -189,23 +189,23 @@ pub fn parse(text: &str) -> Result<Script, String> {
     Ok(Script { events })
 }
 
-fn event(raw: RawEvent) -> Result<Event, String> {
+fn event(raw: RawEvent) -> Result<ScriptEvent, String> {
     let at = raw.at.ok_or("`at` is missing; expected a time such as \"2026-11-24T14:00:00Z\"")?;
     let at = DateTime::parse_from_rfc3339(&at).map_err(|_| format!("`at` is {at:?}; expected a time such as \"2026-11-24T14:00:00Z\""))?;
     let acts = [
-        raw.add.map(|session| Act::Sessions(Edit::Add(session))),
-        raw.to.map(|m| Act::Sessions(Edit::Move(m.session, m.to))),
-        raw.cancel.map(|id| Act::Sessions(Edit::Cancel(id))),
-        raw.remove.map(|id| Act::Sessions(Edit::Remove(id))),
-        raw.participant.map(|p| Act::Sessions(Edit::Participant(p.session, p.participation, p.set))),
-        raw.relay.map(Act::Relay),
-        raw.gateway.map(Act::Gateway),
-        raw.daemon.map(|s| Act::Daemon(matches!(s, Switch::Up))),
-        raw.source.map(Act::Source),
+        raw.add.map(|session| ScriptAct::Sessions(Edit::Add(session))),
+        raw.to.map(|m| ScriptAct::Sessions(Edit::Move(m.session, m.to))),
+        raw.cancel.map(|id| ScriptAct::Sessions(Edit::Cancel(id))),
+        raw.remove.map(|id| ScriptAct::Sessions(Edit::Remove(id))),
+        raw.participant.map(|p| ScriptAct::Sessions(Edit::Participant(p.session, p.participation, p.set))),
+        raw.relay.map(ScriptAct::Relay),
+        raw.gateway.map(ScriptAct::Gateway),
+        raw.daemon.map(|s| ScriptAct::Daemon(matches!(s, Switch::Up))),
+        raw.source.map(ScriptAct::Source),
     ];
-    let mut acts: Vec<Act> = acts.into_iter().flatten().collect();
+    let mut acts: Vec<ScriptAct> = acts.into_iter().flatten().collect();
     match (acts.pop(), acts.is_empty()) {
-        (Some(act), true) => Ok(Event { at: at.with_timezone(&Utc), act }),
+        (Some(act), true) => Ok(ScriptEvent { at: at.with_timezone(&Utc), act }),
         _ => Err("expected one of add, move, cancel, remove, participant, relay, gateway, daemon, source".to_owned()),
     }
 }

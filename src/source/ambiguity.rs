@@ -42,7 +42,7 @@ pub fn is_told_twice(why: &str) -> bool {
 
 /// What must be one person's alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Claim {
+pub enum Exclusive {
     /// A connect code.
     Code(ConnectCode),
     /// A participation.
@@ -50,11 +50,11 @@ pub enum Claim {
 }
 
 /// What a session claims: the codes of an active one, those of records at fault too, and its participations.
-pub fn claims(session: &Session, now: DateTime<Utc>) -> Vec<Claim> {
+pub fn claims(session: &Session, now: DateTime<Utc>) -> Vec<Exclusive> {
     let active = session.holds_codes(now);
     let codes = session.participants.iter().filter_map(|p| p.code).chain(session.unread.iter().filter_map(|unread| unread.code));
-    let codes = codes.filter(|_| active).map(Claim::Code);
-    codes.chain(session.participants.iter().map(|p| Claim::Person(p.id))).collect()
+    let codes = codes.filter(|_| active).map(Exclusive::Code);
+    codes.chain(session.participants.iter().map(|p| Exclusive::Person(p.id))).collect()
 }
 
 /// A session without what other records said of it, to be marked anew. What its own source says of it twice stays so.

@@ -60,7 +60,7 @@ struct Memory {
 /// An error as the API words it.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "PascalCase")]
-struct Message {
+struct HttpMessage {
     message: String,
     message_detail: String,
 }
@@ -214,7 +214,7 @@ fn conditions_of(headers: &HeaderMap) -> HeaderMap {
 
 /// A status that is no success, with the API's own words.
 fn refused(status: StatusCode, body: &[u8]) -> String {
-    let Message { message, message_detail } = serde_json::from_slice(body).unwrap_or_default();
+    let HttpMessage { message, message_detail } = serde_json::from_slice(body).unwrap_or_default();
     let hint = match status.as_u16() {
         401 | 403 => "; check identifier and secret",
         300..=399 => "; redirects are not followed",

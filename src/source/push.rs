@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
-use super::ambiguity::{self, Claim};
+use super::ambiguity::{self, Exclusive};
 use super::json;
 use crate::session::stored::StoredSession;
 use crate::session::{Extent, Fault, Presence, Session, SessionId, Snapshot, SourceRecord, TakenFor};
@@ -38,7 +38,7 @@ pub enum Offer {
 
 impl Offer {
     /// What its session claims; nothing, if it cannot be read or is as it was.
-    pub fn claims(&self, now: DateTime<Utc>) -> Vec<Claim> {
+    pub fn claims(&self, now: DateTime<Utc>) -> Vec<Exclusive> {
         match self {
             Self::One(id, body) => one(*id, body).map(|session| ambiguity::claims(&session, now)).unwrap_or_default(),
             Self::Whole(_) | Self::Cancel(_) => Vec::new(),

@@ -16,7 +16,7 @@ use crate::plan::Policy;
 use crate::session::live::HOLDS_FOR;
 use crate::session::stored::{Also, Departed, StoredSession};
 use crate::session::{ParticipationId, Presence, Session, SessionId, Snapshot, SourceRecord};
-use crate::source::ambiguity::{self, Claim};
+use crate::source::ambiguity::{self, Exclusive};
 use crate::source::{json, kept};
 
 /// The sessions of all sources, by what must be somebody's alone.
@@ -31,7 +31,7 @@ pub struct Elsewhere {
     unheld: HashSet<SessionId>,
     /// Statements of sources about sessions that stand under another one.
     pub(super) also: HashMap<SessionId, Vec<(String, Session)>>,
-    pub(super) holders: HashMap<Claim, Vec<SessionId>>,
+    pub(super) holders: HashMap<Exclusive, Vec<SessionId>>,
     /// Sessions that a source's last list has in a record that cannot be read, or in two that differ.
     unread: HashMap<String, HashSet<SessionId>>,
 }
@@ -49,7 +49,7 @@ pub(super) struct StoredElsewhere {
     pub(super) codes_end: Option<DateTime<Utc>>,
     /// It does not, and the guard keeps it as it was.
     kept: bool,
-    pub(super) claims: Vec<Claim>,
+    pub(super) claims: Vec<Exclusive>,
     /// Codes of people of whom it says another thing than what is in force, or nothing.
     pub(super) in_force: Vec<(ConnectCode, ParticipationId, String)>,
 }
@@ -270,8 +270,8 @@ impl Elsewhere {
         yielded: &BTreeSet<SessionId>,
         now: DateTime<Utc>,
     ) -> BTreeSet<SessionId> {
-        let mut local: HashMap<Claim, Vec<SessionId>> = HashMap::new();
-        let mut said: HashMap<SessionId, Vec<Claim>> = HashMap::new();
+        let mut local: HashMap<Exclusive, Vec<SessionId>> = HashMap::new();
+        let mut said: HashMap<SessionId, Vec<Exclusive>> = HashMap::new();
         for session in &snapshot.sessions {
             let claims = ambiguity::claims(session, now);
             claims.iter().for_each(|claim| local.entry(*claim).or_default().push(session.id));
@@ -344,7 +344,7 @@ impl Elsewhere {
         let in_force: Vec<(ConnectCode, ParticipationId, String)> =
             in_force.iter().filter_map(|person| Some((person.code?, person.id, differ::who(person)))).collect();
         let mut claims = session.map(|s| ambiguity::claims(&s, now)).unwrap_or_default();
-        claims.extend(in_force.iter().map(|(code, _, _)| Claim::Code(*code)));
+        claims.extend(in_force.iter().map(|(code, _, _)| Exclusive::Code(*code)));
         claims.iter().for_each(|claim| self.holders.entry(*claim).or_default().push(id));
         let kept = presence.is_kept() && digest.is_empty();
         let unheard = matches!(presence, Presence::Unheard | Presence::Unreadable);

@@ -105,7 +105,7 @@ pub(super) struct Ruling {
 
 /// What is open of one kind.
 #[derive(Default)]
-struct Tally {
+struct KindTally {
     sessions: BTreeSet<SessionId>,
     people: usize,
     /// The set has members of it that still differ.
@@ -135,7 +135,7 @@ struct Judge<'a> {
     members: HashMap<(SessionId, GuardKind), &'a Member>,
     /// The sessions that are looked at.
     looked: HashMap<SessionId, &'a Looked>,
-    tallies: BTreeMap<GuardKind, Tally>,
+    tallies: BTreeMap<GuardKind, KindTally>,
 }
 
 impl<'a> Judge<'a> {
@@ -143,7 +143,7 @@ impl<'a> Judge<'a> {
         let members = scene.set.members.iter().map(|m| ((m.session, m.kind), m)).collect();
         let looked = scene.looked.iter().map(|l| (l.session, l)).collect();
         let mut judge = Self { scene, members, looked, tallies: BTreeMap::new() };
-        let mut tallies: BTreeMap<GuardKind, Tally> = BTreeMap::new();
+        let mut tallies: BTreeMap<GuardKind, KindTally> = BTreeMap::new();
         for looked in scene.looked {
             for what in looked.whats.iter().filter(|what| judge.decided(looked.session, what).is_none()) {
                 let tally = tallies.entry(what.kind).or_default();

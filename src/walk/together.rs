@@ -10,7 +10,7 @@ use crate::contact::ConnectCode;
 use crate::outbox::{self, Outbox};
 use crate::session::stored::StoredSession;
 use crate::session::{Participant, ParticipationId, Session, SessionId, Snapshot};
-use crate::source::ambiguity::Claim;
+use crate::source::ambiguity::Exclusive;
 use crate::source::{ambiguity, json};
 
 impl Elsewhere {
@@ -20,7 +20,7 @@ impl Elsewhere {
         &mut self,
         outbox: &dyn Outbox,
         source: &str,
-        (id, said): (SessionId, &[Claim]),
+        (id, said): (SessionId, &[Exclusive]),
         now: DateTime<Utc>,
     ) -> outbox::Result<Vec<SessionId>> {
         let sources = outbox.sources().await?;

@@ -22,7 +22,7 @@ use super::problem::Problem;
 use super::request;
 use crate::access::attempts::Attempts;
 use crate::access::logins::{LoginSession, LoginSessions};
-use crate::access::{self, Access, Role, Scope, Token, User, password, totp};
+use crate::access::{self, Access, Scope, Token, User, UserRole, password, totp};
 use crate::ledger::Event;
 use crate::outbox::Outbox;
 use crate::session::ParticipantKey;
@@ -88,7 +88,7 @@ pub(super) struct CurrentUser {
 
 impl CurrentUser {
     pub(super) fn is_operator(&self) -> bool {
-        self.login.user.role == Role::Operator
+        self.login.user.role == UserRole::Operator
     }
 
     pub(super) fn name(&self) -> &str {
@@ -363,7 +363,8 @@ mod tests {
 
     #[test]
     fn a_browser_is_known_by_the_name_that_logged_in_with_it() {
-        let user = |name: &str, hash: &str| User { name: name.parse().unwrap(), role: Role::Viewer, argon2id: hash.to_owned(), totp: None };
+        let user =
+            |name: &str, hash: &str| User { name: name.parse().unwrap(), role: UserRole::Viewer, argon2id: hash.to_owned(), totp: None };
         let (jane, cookie) = (user("jane", "a"), format!("n.{}", mark_of(&user("jane", "a"), "n")));
         assert!(is_known(&jane, &cookie));
         for (who, cookie) in [(user("jane", "b"), cookie.as_str()), (jane.clone(), "n."), (jane.clone(), ""), (jane.clone(), &cookie[1..])]

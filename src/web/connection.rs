@@ -37,7 +37,7 @@ const HEAD_MAX: usize = 16 << 10;
 /// Serves until `stop` is raised, and finishes what is in hand then. Dropped earlier, it drops the connections too.
 pub(super) async fn serve(listener: TcpListener, routes: Router, limits: Limits, stop: watch::Receiver<bool>) {
     let mut open = JoinSet::new();
-    let mut waiting = Waiting::default();
+    let mut waiting = Unfinished::default();
     let mut stopping = pin!(stopped(stop.clone()));
     loop {
         tokio::select! {
@@ -68,9 +68,9 @@ pub(super) async fn serve(listener: TcpListener, routes: Router, limits: Limits,
 
 /// Connections whose request may not be here yet, the oldest first.
 #[derive(Default)]
-struct Waiting(VecDeque<(Arc<AtomicBool>, AbortHandle)>);
+struct Unfinished(VecDeque<(Arc<AtomicBool>, AbortHandle)>);
 
-impl Waiting {
+impl Unfinished {
     /// One more.
     fn add(&mut self, here: Arc<AtomicBool>, task: AbortHandle) {
         self.0.retain(|(here, task)| !here.load(Ordering::Relaxed) && !task.is_finished());

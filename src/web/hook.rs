@@ -29,7 +29,7 @@ const REPORT: &str = "NOTIFY_PUBLIC_USER";
 
 /// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
+pub struct HookEvent {
     /// WebhookType: `SESSION_STATUS`, `NOTIFY_PUBLIC_USER` or another.
     pub kind: String,
     /// Status: `STARTED`, `Update` or another; `-`: none.
@@ -75,7 +75,7 @@ fn instant(text: &str) -> Option<DateTime<Utc>> {
     json::instant(text).or_else(american)
 }
 
-impl Event {
+impl HookEvent {
     /// Reads an event. `None`: it is no object.
     pub fn read(body: &[u8]) -> Option<Self> {
         let Ok(Value::Object(fields)) = serde_json::from_slice(body) else { return None };
@@ -115,7 +115,7 @@ pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<St
         }
         let body = request::json(&headers, body, EVENT_MAX, shared.settings.limits.body).await?;
         let no_event = || Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "expected an object of JSON");
-        let event = Event::read(&body).ok_or_else(no_event)?;
+        let event = HookEvent::read(&body).ok_or_else(no_event)?;
         let intake = Arc::clone(&shared.intake);
         in_any_case(async move { intake.hook(event).await }).await?.map_err(Problem::from)
     };
@@ -145,11 +145,11 @@ mod tests {
             (r#"{"WebhookType":7,"ID":1.5,"Status":""}"#, "(other) (other) -"),
             ("{}", "- - -"),
         ] {
-            assert_eq!(Event::read(body.as_bytes()).unwrap().detail(), detail, "{body}");
+            assert_eq!(HookEvent::read(body.as_bytes()).unwrap().detail(), detail, "{body}");
         }
         let told = |attributes: &str| {
             let body = format!(r#"{{"WebhookType":"NOTIFY_PUBLIC_USER","EventTs":"2019-06-11T10:45:12","Attributes":[{attributes}]}}"#);
-            Event::read(body.as_bytes()).unwrap().told
+            HookEvent::read(body.as_bytes()).unwrap().told
         };
         let time = |text: &str| format!(r#"{{"AttributeName":"SessionTimeUtc","AttributeValue":"{text}"}}"#);
         let of = r#",{"AttributeName":"RecipientEmailAddress","AttributeValue":"trevor@example.com"}"#;
@@ -160,7 +160,7 @@ mod tests {
         }
         assert_eq!((told(""), told(&time("soon")), told("7")), (None, None, None));
         for body in ["", "[]", "null", "{", "\"SESSION_STATUS\""] {
-            assert_eq!(Event::read(body.as_bytes()), None, "{body}");
+            assert_eq!(HookEvent::read(body.as_bytes()), None, "{body}");
         }
     }
 }

@@ -100,7 +100,7 @@ impl Word {
 
 /// What one event is.
 #[derive(Debug, PartialEq, Eq)]
-enum Event {
+enum WebhookEvent {
     Receipt(DeliveryReport),
     Reply(Reply),
     /// A status that means nothing here.
@@ -126,12 +126,12 @@ pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<St
         let mut receipts = JoinSet::new();
         for event in events {
             match event {
-                Event::Receipt(report) => {
+                WebhookEvent::Receipt(report) => {
                     let shared = Arc::clone(&shared);
                     receipts.spawn(async move { feedback::receipt(&shared, report).await });
                 }
-                Event::Reply(reply) => feedback::reply(&shared, Reply { origin: origin.clone(), ..reply }).await?,
-                Event::Nothing => {}
+                WebhookEvent::Reply(reply) => feedback::reply(&shared, Reply { origin: origin.clone(), ..reply }).await?,
+                WebhookEvent::Nothing => {}
             }
         }
         receipts.join_all().await.into_iter().collect()
@@ -149,42 +149,42 @@ fn origin(token: &SecretString) -> String {
 
 impl Form {
     /// What can be read, and how many cannot: one must not cost the others. `None`: nothing can.
-    fn events(&self, body: &Value, answered: bool) -> Option<(Vec<Event>, usize)> {
+    fn events(&self, body: &Value, answered: bool) -> Option<(Vec<WebhookEvent>, usize)> {
         let all = match &self.each {
             None => std::slice::from_ref(body),
             Some(each) => body.pointer(each)?.as_array()?,
         };
-        let events: Vec<Event> = all.iter().filter_map(|event| self.event(event, answered)).collect();
+        let events: Vec<WebhookEvent> = all.iter().filter_map(|event| self.event(event, answered)).collect();
         let unread = all.len() - events.len();
         (unread == 0 || !events.is_empty()).then_some((events, unread))
     }
 
-    fn event(&self, event: &Value, answered: bool) -> Option<Event> {
+    fn event(&self, event: &Value, answered: bool) -> Option<WebhookEvent> {
         let is_reply = self.reply_when.as_ref().map_or(self.receipts.is_none(), |when| when.fits(Some(event)));
         match (&self.receipts, &self.replies) {
             (_, Some(form)) if is_reply => form.read(event, answered),
             (Some(form), _) => form.read(event),
-            (None, _) => Some(Event::Nothing),
+            (None, _) => Some(WebhookEvent::Nothing),
         }
     }
 }
 
 impl ReceiptForm {
-    fn read(&self, event: &Value) -> Option<Event> {
+    fn read(&self, event: &Value) -> Option<WebhookEvent> {
         let id = |pointer: &Option<String>| text(event, pointer.as_ref()?).filter(|id| id.len() <= ID_MAX);
         let status = text(event, &self.status)?;
         let (reference, ours) = (id(&self.id), id(&self.reference));
         if reference.is_none() && ours.is_none() {
             return None;
         }
-        let Some(word) = self.words.get(&status) else { return Some(Event::Nothing) };
+        let Some(word) = self.words.get(&status) else { return Some(WebhookEvent::Nothing) };
         let (fate, remember) = word.says();
         let detail = self
             .detail
             .as_ref()
             .filter(|_| matches!(fate, DeliveryStatus::Undelivered | DeliveryStatus::Failed))
             .and_then(|at| text(event, at));
-        Some(Event::Receipt(DeliveryReport {
+        Some(WebhookEvent::Receipt(DeliveryReport {
             reference,
             ours,
             fate,
@@ -196,9 +196,9 @@ impl ReceiptForm {
 }
 
 impl ReplyForm {
-    fn read(&self, event: &Value, answered: bool) -> Option<Event> {
+    fn read(&self, event: &Value, answered: bool) -> Option<WebhookEvent> {
         let id = text(event, &self.id).filter(|id| id.len() <= ID_MAX)?;
-        Some(Event::Reply(Reply {
+        Some(WebhookEvent::Reply(Reply {
             gateway: "http",
             origin: String::new(),
             id,
@@ -250,7 +250,14 @@ mod tests {
     fn events_are_what_the_configuration_says() {
         let report = |fate, detail: Option<&str>, remember| {
             let (reference, ours) = (Some("7".to_owned()), None);
-            Some(Event::Receipt(DeliveryReport { reference, ours, fate, detail: detail.map(str::to_owned), remember, recipient: None }))
+            Some(WebhookEvent::Receipt(DeliveryReport {
+                reference,
+                ours,
+                fate,
+                detail: detail.map(str::to_owned),
+                remember,
+                recipient: None,
+            }))
         };
         for (event, want) in [
             (json!({"id": 7, "status": {"name": "DELIVRD"}, "error": "none"}), report(DeliveryStatus::Delivered, None, None)),
@@ -260,7 +267,7 @@ mod tests {
             ),
             (json!({"id": "7", "status": {"name": 9}}), report(DeliveryStatus::Failed, None, Some(Suppression::Bounced))),
             (json!({"id": "7", "status": {"name": "STOPPED"}}), report(DeliveryStatus::Failed, None, Some(Suppression::OptedOut))),
-            (json!({"id": "7", "status": {"name": "BUFFERED"}}), Some(Event::Nothing)),
+            (json!({"id": "7", "status": {"name": "BUFFERED"}}), Some(WebhookEvent::Nothing)),
             (json!({"status": {"name": "DELIVRD"}}), None),
             (json!({"id": "x".repeat(200), "status": {"name": "DELIVRD"}}), None),
             (json!({"id": "7"}), None),
@@ -277,7 +284,10 @@ mod tests {
             text: "Y".to_owned(),
             answered: true,
         };
-        assert_eq!(form().event(&json!({"type": "in", "id": 8, "from": 4_045_550_100_u64, "text": "Y"}), true), Some(Event::Reply(text)));
+        assert_eq!(
+            form().event(&json!({"type": "in", "id": 8, "from": 4_045_550_100_u64, "text": "Y"}), true),
+            Some(WebhookEvent::Reply(text))
+        );
     }
 
     /// Some providers write both alike: with a status, a sender, and a text.
@@ -285,14 +295,15 @@ mod tests {
     fn the_configuration_tells_a_text_from_a_receipt() {
         let event =
             |kind: &str, word: &str| json!({"type": kind, "id": "7", "status": {"name": word}, "from": "4045550100", "text": "STOP"});
-        let is_reply = |form: &Form, event: &Value| matches!(form.event(event, false), Some(Event::Reply(reply)) if reply.text == "STOP");
-        let is_receipt = |form: &Form, event: &Value| matches!(form.event(event, false), Some(Event::Receipt(_)));
+        let is_reply =
+            |form: &Form, event: &Value| matches!(form.event(event, false), Some(WebhookEvent::Reply(reply)) if reply.text == "STOP");
+        let is_receipt = |form: &Form, event: &Value| matches!(form.event(event, false), Some(WebhookEvent::Receipt(_)));
         assert!(is_reply(&form(), &event("in", "DELIVRD")) && is_reply(&form(), &event("in", "received")));
         assert!(is_receipt(&form(), &event("out", "DELIVRD")));
-        assert_eq!(form().event(&event("out", "received"), false), Some(Event::Nothing));
+        assert_eq!(form().event(&event("out", "received"), false), Some(WebhookEvent::Nothing));
         let replies = Form { receipts: None, ..form() };
         assert!(is_reply(&replies, &event("in", "DELIVRD")));
-        assert_eq!(replies.event(&event("out", "DELIVRD"), false), Some(Event::Nothing), "our own message");
+        assert_eq!(replies.event(&event("out", "DELIVRD"), false), Some(WebhookEvent::Nothing), "our own message");
         assert!(is_reply(&Form { reply_when: None, ..replies }, &event("any", "DELIVRD")));
         assert!(is_receipt(&Form { replies: None, reply_when: None, ..form() }, &event("in", "DELIVRD")));
     }

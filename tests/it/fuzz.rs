@@ -21,7 +21,7 @@ use punctual::render::{RenderError, Renderer};
 use punctual::session::Rsvp;
 use punctual::source::json;
 use punctual::suppression::Suppression;
-use punctual::web::hook::Event;
+use punctual::web::hook::HookEvent;
 
 use crate::servers::http::{self, Reply};
 use crate::servers::smtp::{At, Server, Step};
@@ -234,7 +234,7 @@ fn webhooks() {
         [br#"{"WebhookType":"SESSION_STATUS","Status":"STARTED","ID":"9636"}"#, br#"{"WebhookType":"NOTIFY","ID":9636}"#];
     let words = ["null", "[", "{", "\"ID\":", "99999999999999999999", "\"Status\":", "[[[["];
     each("webhooks", &examples, &[&words[..], &HOSTILE[..]].concat(), |input, _| {
-        if let Some(event) = Event::read(input) {
+        if let Some(event) = HookEvent::read(input) {
             let detail = event.detail();
             assert!(detail.len() <= 200 && !detail.contains(char::is_control), "{detail}");
         }

@@ -1,7 +1,7 @@
 //! The pages of staff and the API of programs, over real sockets: who may look, who may act, and what nobody sees.
 
 use chrono::TimeDelta;
-use punctual::access::{Access, Role, Scope, Token, User, digest, file, password};
+use punctual::access::{Access, Scope, Token, User, UserRole, digest, file, password};
 use punctual::clock::{Clock, WallClock};
 use punctual::contact::Channel;
 use punctual::entry::{Entry, State};
@@ -144,7 +144,7 @@ fn everybody() -> Access {
     let token =
         |name: &str, token: &str, scopes: &[Scope]| Token { name: name.parse().unwrap(), scopes: scopes.to_vec(), sha256: digest(token) };
     Access {
-        user: vec![user("jane", Role::Operator), user("victor", Role::Viewer)],
+        user: vec![user("jane", UserRole::Operator), user("victor", UserRole::Viewer)],
         token: vec![
             token("reader", READ, &[Scope::Read]),
             token("writer", WRITE, &[Scope::Read, Scope::Write]),

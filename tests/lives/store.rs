@@ -27,7 +27,7 @@ use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{
     Act, Acts, Alert, Answer, Applied, Ask, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Feedback, Filter, FindsAgain, Lease, Nodes,
     NotedSession, Outbox, Purged, Queries, RecentEnd, Recovered, Rest, Restored, Result, Retention, Scheduled, Seen, SeenSession,
-    Settlement, SourceRow, StaffLetter, Status, Transport, TransportName, Transports, Upkeep, Walk, Walks,
+    Settlement, SourceRow, StaffLetter, Status, TransportName, TransportState, Transports, Upkeep, Walk, Walks,
 };
 use punctual::receipt::{About, Receipt, Received, Undelivered};
 use punctual::session::stored::{Also, StoredSession};
@@ -335,7 +335,7 @@ asks!(Queries {
 
 asks!(Transports {
     ask_transport(name: &TransportName, ask: Ask) -> Answer;
-    transports() -> Vec<Transport>;
+    transports() -> Vec<TransportState>;
 });
 
 asks!(Upkeep {

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::access::{self, Access, Role, User, password};
+use crate::access::{self, Access, User, UserRole, password};
 use crate::clock::{Clock, WallClock};
 use crate::config;
 use crate::daemon::Engine;
@@ -144,7 +144,7 @@ pub(super) fn write_users(folder: &Path) -> anyhow::Result<()> {
     let secret = access::new_token().map_err(anyhow::Error::msg)?;
     let argon2id = password::hash(&secret).map_err(anyhow::Error::msg)?;
     let name = USER.parse().map_err(|why| anyhow::anyhow!("{why}"))?;
-    let user = vec![User { name, role: Role::Operator, argon2id, totp: None }];
+    let user = vec![User { name, role: UserRole::Operator, argon2id, totp: None }];
     access::file::write(&folder.join("users.toml"), &Access { user, token: Vec::new() }).map_err(anyhow::Error::msg)
 }
 

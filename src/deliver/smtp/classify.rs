@@ -2,7 +2,7 @@
 
 use mailparse::{MailHeaderMap, parse_headers};
 
-use super::reply::Reply;
+use super::reply::SmtpReply;
 use crate::contact::EmailAddress;
 use crate::outcome::refusal::{About, Refusal, about};
 use crate::outcome::{ASK_ANOTHER, Outcome, redacted};
@@ -10,7 +10,7 @@ use crate::suppression::Suppression;
 
 /// Where an exchange was when it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum SmtpPhase {
     /// TCP.
     Connect,
     /// Banner and EHLO.
@@ -27,7 +27,7 @@ pub(super) enum Phase {
     Data,
 }
 
-impl Phase {
+impl SmtpPhase {
     fn word(self) -> &'static str {
         match self {
             Self::Connect => "connect",
@@ -42,7 +42,7 @@ impl Phase {
 }
 
 /// An answer, or why there was none. The reason holds nothing of the server's text.
-pub(super) type Answer = Result<Reply, String>;
+pub(super) type Answer = Result<SmtpReply, String>;
 
 /// Who was named to the server.
 #[derive(Clone, Copy)]
@@ -56,7 +56,7 @@ pub(super) struct Parties<'a> {
 }
 
 impl Parties<'_> {
-    fn about(&self, reply: &Reply) -> About {
+    fn about(&self, reply: &SmtpReply) -> About {
         let header = sender_in_header(self.bytes);
         let from: Vec<&str> = [Some(self.from.expose()), header.as_deref()].into_iter().flatten().collect();
         about(&Refusal { code: Some(reply.code), text: &reply.text, from: &from, to: Some(self.to.expose()) })
@@ -65,7 +65,7 @@ impl Parties<'_> {
 
 impl Parties<'_> {
     /// It speaks of an account, and does not name the recipient.
-    fn leaves_open_whose_account(&self, reply: &Reply) -> bool {
+    fn leaves_open_whose_account(&self, reply: &SmtpReply) -> bool {
         let text = reply.text.to_lowercase();
         text.contains("account") && !text.contains(&self.to.expose().to_lowercase())
     }
@@ -80,7 +80,7 @@ fn sender_in_header(bytes: &[u8]) -> Option<String> {
 }
 
 /// Before a message is spoken of, whatever fails is the channel's. (MAIL is: see [`before_the_dot`].)
-pub(super) fn before_a_message(phase: Phase, answer: &Answer) -> Outcome {
+pub(super) fn before_a_message(phase: SmtpPhase, answer: &Answer) -> Outcome {
     match answer {
         Err(why) => Outcome::ChannelFault { why: format!("{}: {why}", phase.word()), after: None },
         Ok(reply) => channel_fault(phase, reply),
@@ -95,34 +95,36 @@ pub(super) fn before_a_message(phase: Phase, answer: &Answer) -> Outcome {
 /// | MAIL | retry | channel | channel | channel; 552: rejected, the message is too large (RFC 1870) |
 /// | RCPT | retry | channel | by whom it is about: [`refused`] | likewise |
 /// | DATA | retry | channel | likewise | likewise; 501: channel |
-pub(super) fn before_the_dot(phase: Phase, answer: &Answer, parties: &Parties<'_>) -> Outcome {
-    let about_the_message = matches!(phase, Phase::Rcpt | Phase::Data);
+pub(super) fn before_the_dot(phase: SmtpPhase, answer: &Answer, parties: &Parties<'_>) -> Outcome {
+    let about_the_message = matches!(phase, SmtpPhase::Rcpt | SmtpPhase::Data);
     match answer {
-        Err(why) if about_the_message || phase == Phase::Mail => Outcome::Retry { why: format!("{}: {why}", phase.word()), after: None },
+        Err(why) if about_the_message || phase == SmtpPhase::Mail => {
+            Outcome::Retry { why: format!("{}: {why}", phase.word()), after: None }
+        }
         Ok(reply) if about_the_message => match reply.code {
             421 => channel_fault(phase, reply),
-            501 if phase == Phase::Data => channel_fault(phase, reply),
+            501 if phase == SmtpPhase::Data => channel_fault(phase, reply),
             400..=599 => refused(phase.word(), reply, parties),
             // A server that says yes to what was not asked is out of step.
             _ => Outcome::Retry { why: said(phase, reply), after: None },
         },
         // Of a size, it is the message's; of a mailbox that is full, it is the sender's.
-        Ok(reply) if phase == Phase::Mail && reply.code == 552 && !reply.text.contains("5.2.2") => {
+        Ok(reply) if phase == SmtpPhase::Mail && reply.code == 552 && !reply.text.contains("5.2.2") => {
             Outcome::Rejected { reply: said(phase, reply), remember: None }
         }
         _ => before_a_message(phase, answer),
     }
 }
 
-fn channel_fault(phase: Phase, reply: &Reply) -> Outcome {
+fn channel_fault(phase: SmtpPhase, reply: &SmtpReply) -> Outcome {
     Outcome::ChannelFault { why: said(phase, reply), after: None }
 }
 
-fn said(phase: Phase, reply: &Reply) -> String {
+fn said(phase: SmtpPhase, reply: &SmtpReply) -> String {
     at(phase.word(), reply)
 }
 
-fn at(place: &str, reply: &Reply) -> String {
+fn at(place: &str, reply: &SmtpReply) -> String {
     format!("{place}: {} {}", reply.code, redacted(&reply.text))
 }
 
@@ -134,11 +136,11 @@ fn at(place: &str, reply: &Reply) -> String {
 /// | this mailbox | retry | rejected, and remembered as bounced (but an unnamed account, once the recipient was taken, is nobody's that we know) |
 /// | this message, or nobody is said | retry | rejected, nothing is remembered |
 /// | greylisting | retry | retry |
-fn refused(place: &str, reply: &Reply, parties: &Parties<'_>) -> Outcome {
+fn refused(place: &str, reply: &SmtpReply, parties: &Parties<'_>) -> Outcome {
     let (about, said) = (parties.about(reply), at(place, reply));
     match (about, reply.code) {
         // Whoever took the recipient knew them: an account that is unknown then may be ours.
-        (About::Mailbox, 500..=599) if place != Phase::Rcpt.word() && parties.leaves_open_whose_account(reply) => {
+        (About::Mailbox, 500..=599) if place != SmtpPhase::Rcpt.word() && parties.leaves_open_whose_account(reply) => {
             Outcome::Rejected { reply: said, remember: None }
         }
         (About::Us, _) => Outcome::ChannelFault { why: said, after: Some(ASK_ANOTHER) },
@@ -194,7 +196,7 @@ mod tests {
 
     fn answer(text: &str) -> Answer {
         match text.split_once(' ') {
-            Some((code, text)) if code.len() == 3 => Ok(Reply { code: code.parse().unwrap(), text: text.to_owned() }),
+            Some((code, text)) if code.len() == 3 => Ok(SmtpReply { code: code.parse().unwrap(), text: text.to_owned() }),
             _ => Err(text.to_owned()),
         }
     }
@@ -203,7 +205,7 @@ mod tests {
         EmailAddress::parse(text).unwrap()
     }
 
-    fn before(phase: Phase, said: &str) -> Outcome {
+    fn before(phase: SmtpPhase, said: &str) -> Outcome {
         let (from, to) = (address("bounces@lakeside.example"), address("x@example.com"));
         let bytes = b"From: Lakeside <sessions@lakeside.example>\r\n\r\n";
         before_the_dot(phase, &answer(said), &Parties { from: &from, to: &to, bytes })
@@ -229,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_table_before_the_dot() {
-        use Phase::{Auth, Connect, Data, Greeting, Mail, Rcpt, Tls};
+        use SmtpPhase::{Auth, Connect, Data, Greeting, Mail, Rcpt, Tls};
         for (phase, said, want) in [
             (Connect, "refused", "channel"),
             (Greeting, "closed", "channel"),

@@ -16,10 +16,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::body::Body;
-use super::classify::{Answer, Ended, Phase, before_a_message};
+use super::classify::{Answer, Ended, SmtpPhase, before_a_message};
 use super::ehlo::EhloCapabilities;
 use super::hide;
-use super::reply::{Reply, code_of, first_of, is_one_reply, replies};
+use super::reply::{SmtpReply, code_of, first_of, is_one_reply, replies};
 use super::wire::Wire;
 use super::{Settings, Timeouts, Tls};
 use crate::contact::EmailAddress;
@@ -28,7 +28,7 @@ use crate::outcome::Outcome;
 /// A server asks for user name and password: more than two questions are no log-in.
 const CHALLENGES_MAX: usize = 3;
 /// The phases of an envelope.
-const ENVELOPE: [Phase; 3] = [Phase::Mail, Phase::Rcpt, Phase::Data];
+const ENVELOPE: [SmtpPhase; 3] = [SmtpPhase::Mail, SmtpPhase::Rcpt, SmtpPhase::Data];
 /// How long QUIT may take: nobody waits for it.
 const QUIT: Duration = Duration::from_secs(5);
 
@@ -47,7 +47,7 @@ pub(super) struct Connection {
 #[derive(Debug)]
 pub(super) struct Refusal {
     /// To what.
-    pub(super) phase: Phase,
+    pub(super) phase: SmtpPhase,
     /// Its answer.
     pub(super) answer: Answer,
 }
@@ -65,7 +65,7 @@ impl Refusal {
 
     /// "Command not recognized", or not implemented: the server may be older than EHLO.
     fn knows_no_ehlo(&self) -> bool {
-        self.phase == Phase::Greeting && self.answer.as_ref().is_ok_and(|reply| matches!(reply.code, 500 | 502 | 504))
+        self.phase == SmtpPhase::Greeting && self.answer.as_ref().is_ok_and(|reply| matches!(reply.code, 500 | 502 | 504))
     }
 }
 
@@ -92,7 +92,7 @@ impl Connection {
 
     async fn greeted(settings: &Settings, connector: Option<&TlsConnector>, by_helo: bool) -> Result<Self, Refusal> {
         let times = &settings.timeouts;
-        let no_socket = |why: String| Refusal { phase: Phase::Connect, answer: Err(why) };
+        let no_socket = |why: String| Refusal { phase: SmtpPhase::Connect, answer: Err(why) };
         let tcp = connect(settings).await.map_err(no_socket)?;
         let ours = tcp.local_addr().map_err(|e| no_socket(e.to_string()))?.ip();
         let loopback = tcp.peer_addr().is_ok_and(|a| a.ip().is_loopback());
@@ -106,7 +106,7 @@ impl Connection {
         let hello = hello(settings, ours);
         wire.expect_reply(times.command);
         let smtp = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &hello).await;
-        let smtp = smtp.map_err(|e| Refusal { phase: Phase::Greeting, answer: refusal_of(&e).ok_or_else(|| silence(&wire)) })?;
+        let smtp = smtp.map_err(|e| Refusal { phase: SmtpPhase::Greeting, answer: refusal_of(&e).ok_or_else(|| silence(&wire)) })?;
         let capabilities = EhloCapabilities::parse(&wire.received());
         let mut connection = Self { smtp, wire, capabilities, encrypted: settings.tls == Tls::Implicit, answered: 0 };
         if let (Tls::Starttls, Some(connector)) = (settings.tls, connector) {
@@ -122,15 +122,15 @@ impl Connection {
             return Err(tls_fault("the server does not offer STARTTLS, and nothing is sent in clear text".to_owned()));
         }
         let answer = self.exchange(Starttls, settings.timeouts.command).await;
-        if !answer.as_ref().is_ok_and(Reply::is_done) {
-            return Err(Refusal { phase: Phase::Tls, answer });
+        if !answer.as_ref().is_ok_and(SmtpReply::is_done) {
+            return Err(Refusal { phase: SmtpPhase::Tls, answer });
         }
         start_tls(&self.wire, connector, settings).await?;
         self.encrypted = true;
         // What was offered in clear text counts no more (RFC 3207 4.2).
         let answer = self.exchange(Ehlo::new(hello), settings.timeouts.command).await;
-        if !answer.as_ref().is_ok_and(Reply::is_done) {
-            return Err(Refusal { phase: Phase::Greeting, answer });
+        if !answer.as_ref().is_ok_and(SmtpReply::is_done) {
+            return Err(Refusal { phase: SmtpPhase::Greeting, answer });
         }
         self.capabilities = EhloCapabilities::parse(&self.wire.received());
         Ok(())
@@ -139,7 +139,7 @@ impl Connection {
     /// AUTH (RFC 4954): never in clear text, except to this machine. (XOAUTH2 needs a token that changes: not supported.)
     async fn log_in(&mut self, settings: &Settings, loopback: bool) -> Result<(), Refusal> {
         let (Some(username), Some(password)) = (&settings.username, &settings.password) else { return Ok(()) };
-        let fault = |why: &str| Refusal { phase: Phase::Auth, answer: Err(why.to_owned()) };
+        let fault = |why: &str| Refusal { phase: SmtpPhase::Auth, answer: Err(why.to_owned()) };
         if !self.encrypted && !loopback {
             return Err(fault("a password is not sent in clear text; set tls"));
         }
@@ -163,7 +163,7 @@ impl Connection {
                 Ok(_) => return Ok(()),
                 Err(_) => {
                     let answer = hide::log_in(answer_of(&self.wire), username, password.expose_secret());
-                    return Err(Refusal { phase: Phase::Auth, answer });
+                    return Err(Refusal { phase: SmtpPhase::Auth, answer });
                 }
             }
         }
@@ -179,7 +179,7 @@ impl Connection {
             return self.answers_after(first).await;
         }
         for (command, phase) in commands.iter().zip(ENVELOPE) {
-            let limit = if phase == Phase::Data { times.data } else { times.command };
+            let limit = if phase == SmtpPhase::Data { times.data } else { times.command };
             let answer = self.exchange(command, limit).await;
             expected(phase, answer)?;
         }
@@ -189,7 +189,7 @@ impl Connection {
     /// What the envelope says. The error: the server takes no message of this size, by what it said of itself.
     fn commands(&self, from: &EmailAddress, to: &EmailAddress, size: u64) -> Result<[String; 3], Refusal> {
         if let Some(max) = self.capabilities.size_max.filter(|&max| size > max) {
-            return Err(Refusal { phase: Phase::Mail, answer: Ok(too_large(size, max)) });
+            return Err(Refusal { phase: SmtpPhase::Mail, answer: Ok(too_large(size, max)) });
         }
         let size = if self.capabilities.sized { format!(" SIZE={size}") } else { String::new() };
         Ok([format!("MAIL FROM:<{}>{size}\r\n", from.expose()), format!("RCPT TO:<{}>\r\n", to.expose()), "DATA\r\n".to_owned()])
@@ -230,7 +230,7 @@ impl Connection {
         if answers.len() > ENVELOPE.len() {
             // Which answer belongs to what? What is too many would be taken for the answer to the body.
             self.wire.give_up();
-            return Err(Refusal { phase: Phase::Data, answer: Err("the server answered more than it was asked".to_owned()) });
+            return Err(Refusal { phase: SmtpPhase::Data, answer: Err("the server answered more than it was asked".to_owned()) });
         }
         let mut answers = answers.into_iter();
         let mut refused = None;
@@ -240,7 +240,7 @@ impl Connection {
                 Err(refusal) => {
                     refused.get_or_insert(refusal);
                 }
-                Ok(()) if phase == Phase::Data && refused.is_some() => self.wire.give_up(),
+                Ok(()) if phase == SmtpPhase::Data && refused.is_some() => self.wire.give_up(),
                 Ok(()) => {}
             }
         }
@@ -321,19 +321,19 @@ fn answer_in(heard: &[u8], wire: &Wire) -> Answer {
 }
 
 /// The negative reply that lettre met while it connected. It said QUIT upon it, so what was heard last is the answer to that.
-fn refusal_of(error: &lettre::transport::smtp::Error) -> Option<Reply> {
+fn refusal_of(error: &lettre::transport::smtp::Error) -> Option<SmtpReply> {
     use std::error::Error;
     let text = error.source().map(ToString::to_string).unwrap_or_default();
-    error.status().map(|code| Reply { code: code.into(), text })
+    error.status().map(|code| SmtpReply { code: code.into(), text })
 }
 
 fn silence(wire: &Wire) -> String {
     wire.failure().unwrap_or_else(|| "the server's answer is no SMTP reply".to_owned())
 }
 
-fn expected(phase: Phase, answer: Answer) -> Result<(), Refusal> {
+fn expected(phase: SmtpPhase, answer: Answer) -> Result<(), Refusal> {
     let yes = match &answer {
-        Ok(reply) if phase == Phase::Data => reply.code == 354,
+        Ok(reply) if phase == SmtpPhase::Data => reply.code == 354,
         Ok(reply) => reply.is_done(),
         Err(_) => false,
     };
@@ -347,13 +347,13 @@ async fn start_tls(wire: &Wire, connector: &TlsConnector, settings: &Settings) -
 }
 
 fn tls_fault(why: String) -> Refusal {
-    Refusal { phase: Phase::Tls, answer: Err(why) }
+    Refusal { phase: SmtpPhase::Tls, answer: Err(why) }
 }
 
 /// What the server would answer to MAIL, by what it said of itself (RFC 1870 6.1): it need not be asked.
-fn too_large(size: u64, max: u64) -> Reply {
+fn too_large(size: u64, max: u64) -> SmtpReply {
     let text = format!("5.3.4 not asked: the message has {} KiB, and the server takes {}", size.div_ceil(1024), max / 1024);
-    Reply { code: 552, text }
+    SmtpReply { code: 552, text }
 }
 
 /// A name if one is configured, else our address (RFC 5321 4.1.3).

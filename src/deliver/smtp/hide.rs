@@ -7,7 +7,7 @@
 use data_encoding::BASE64;
 
 use super::classify::Answer;
-use super::reply::Reply;
+use super::reply::SmtpReply;
 use crate::contact::EmailAddress;
 use crate::outcome::{Outcome, without_recipient};
 
@@ -16,7 +16,7 @@ pub(super) fn log_in(answer: Answer, username: &str, password: &str) -> Answer {
     let sent = [BASE64.encode(format!("\0{username}\0{password}").as_bytes()), BASE64.encode(password.as_bytes()), password.to_owned()];
     let shown = |text: String| sent.iter().filter(|s| !s.is_empty()).fold(text, |text, secret| without(&text, secret));
     match answer {
-        Ok(Reply { code, text }) => Ok(Reply { code, text: shown(text) }),
+        Ok(SmtpReply { code, text }) => Ok(SmtpReply { code, text: shown(text) }),
         Err(why) => Err(shown(why)),
     }
 }
@@ -51,7 +51,7 @@ mod tests {
             ("no 'bGV0IG1lIGlu', nor 'let me in'", "no '(log-in)', nor '(log-in)'"),
             ("5.7.8 punctual may not let ME out", "5.7.8 punctual may not let ME out"),
         ] {
-            let text = |text: &str| Ok(Reply { code: 535, text: text.to_owned() });
+            let text = |text: &str| Ok(SmtpReply { code: 535, text: text.to_owned() });
             assert_eq!(log_in(text(said), "punctual", "let me in"), text(shown));
             assert_eq!(log_in(Err(said.to_owned()), "punctual", "let me in"), Err(shown.to_owned()));
         }

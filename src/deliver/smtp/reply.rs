@@ -2,14 +2,14 @@
 
 /// One reply (RFC 5321 4.2), its lines joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reply {
+pub(super) struct SmtpReply {
     /// 200 to 559.
     pub(super) code: u16,
     /// As the server sent it: not fit for logs before [`redacted`](crate::outcome::redacted).
     pub(super) text: String,
 }
 
-impl Reply {
+impl SmtpReply {
     /// 2yz.
     pub(super) fn is_done(&self) -> bool {
         self.code / 100 == 2
@@ -63,7 +63,7 @@ pub(super) fn first_of(heard: &[u8]) -> &[u8] {
 }
 
 /// The whole replies in what was heard, in their order; reading ends at the first that is none.
-pub(super) fn replies(heard: &[u8]) -> Vec<Reply> {
+pub(super) fn replies(heard: &[u8]) -> Vec<SmtpReply> {
     let mut all = Vec::new();
     let mut lines: Vec<&[u8]> = Vec::new();
     for line in heard.split_inclusive(|&b| b == b'\n') {
@@ -73,7 +73,7 @@ pub(super) fn replies(heard: &[u8]) -> Vec<Reply> {
         }
         let Some(code) = code_of(&lines.concat()) else { break };
         let text = |line: &[u8]| decoded(line.get(4..).unwrap_or_default()).trim_end().to_owned();
-        all.push(Reply { code, text: lines.drain(..).map(text).collect::<Vec<_>>().join(" ") });
+        all.push(SmtpReply { code, text: lines.drain(..).map(text).collect::<Vec<_>>().join(" ") });
     }
     all
 }
@@ -95,8 +95,8 @@ pub(super) fn is_one_reply(heard: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn reply(code: u16, text: &str) -> Reply {
-        Reply { code, text: text.to_owned() }
+    fn reply(code: u16, text: &str) -> SmtpReply {
+        SmtpReply { code, text: text.to_owned() }
     }
 
     #[test]

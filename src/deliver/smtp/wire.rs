@@ -130,7 +130,7 @@ struct Line {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TimerFor {
     Nothing,
-    Reply,
+    SmtpReply,
     Room,
 }
 
@@ -241,7 +241,7 @@ impl Line {
     /// Pending, until the time for what we wait for is over.
     fn wait<T>(&mut self, cx: &mut Context<'_>, waiting: TimerFor) -> Poll<io::Result<T>> {
         let (limit, failure) = match waiting {
-            TimerFor::Reply | TimerFor::Nothing => (self.reply_limit, Failure::Silent(self.reply_limit)),
+            TimerFor::SmtpReply | TimerFor::Nothing => (self.reply_limit, Failure::Silent(self.reply_limit)),
             TimerFor::Room => (self.block_limit, Failure::Stuck(self.block_limit)),
         };
         if self.waiting != waiting {
@@ -262,7 +262,7 @@ impl Line {
         match Pin::new(&mut self.io).poll_read(cx, &mut read) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(e)) => return self.fail(Failure::Network(e.kind())),
-            Poll::Pending => return self.wait(cx, TimerFor::Reply),
+            Poll::Pending => return self.wait(cx, TimerFor::SmtpReply),
         }
         let new = read.filled();
         self.closed = new.is_empty();

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Fault, Slot, Unsaved};
-use crate::outbox::{Ask, Transport};
+use super::{Slot, SlotFault, Unsaved};
+use crate::outbox::{Ask, TransportState};
 
 /// Whoever finds that another process asks it looks again after so long.
 const ASIDE: TimeDelta = TimeDelta::seconds(1);
@@ -59,7 +59,7 @@ impl Slot {
     }
 
     /// What another process noted since, or found.
-    pub(in crate::dispatch) fn hears(&self, known: &Transport, owner: &str, now: DateTime<Utc>) {
+    pub(in crate::dispatch) fn hears(&self, known: &TransportState, owner: &str, now: DateTime<Utc>) {
         if let Some(limiter) = &self.limiter {
             limiter.lock().unwrap_or_else(std::sync::PoisonError::into_inner).heard(now, known.next_turn_in);
         }
@@ -72,13 +72,13 @@ impl Slot {
         }
     }
 
-    fn takes_over(&self, known: &Transport, now: DateTime<Utc>) {
+    fn takes_over(&self, known: &TransportState, now: DateTime<Utc>) {
         let mut fault = self.fault();
         if fault.unsaved != Unsaved::Nothing {
             return;
         }
         if known.faults == 0 {
-            *fault = Fault::default();
+            *fault = SlotFault::default();
         } else {
             let until = |left: Option<TimeDelta>| left.map(|left| now + left);
             (fault.suspect, fault.is_known, fault.pauses) = (true, true, known.faults);
@@ -91,12 +91,12 @@ impl Slot {
     }
 
     /// At a start: a pause that it asked for itself lasts. Any other one is over: whoever starts the service has often mended it.
-    pub(in crate::dispatch) fn begins_with(&self, known: &Transport, now: DateTime<Utc>) {
-        let asked_for = Transport { pauses_for: known.said_for, ..known.clone() };
+    pub(in crate::dispatch) fn begins_with(&self, known: &TransportState, now: DateTime<Utc>) {
+        let asked_for = TransportState { pauses_for: known.said_for, ..known.clone() };
         if known.said_for.is_some() {
             self.hears(&asked_for, "", now);
         } else {
-            self.hears(&Transport { version: 0, probed_by: None, ..asked_for }, "", now);
+            self.hears(&TransportState { version: 0, probed_by: None, ..asked_for }, "", now);
             self.saved(known.version);
             self.fault().is_known = known.faults > 0;
         }

@@ -8,7 +8,7 @@ use crate::feedback::answer::Answer;
 use crate::feedback::reply::{PendingAnswer, since};
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
-use crate::outbox::outgoing::{Alone, Step};
+use crate::outbox::outgoing::{Alone, AloneStep};
 use crate::outbox::standing::Recovery;
 use crate::outbox::{ClaimAlone, Lease, StaffLetter};
 
@@ -20,7 +20,7 @@ impl Tables {
         claimed.then_some(Lease { kind: request.kind, key: request.key, epoch: row.epoch })
     }
 
-    pub(super) fn step(&mut self, lease: Lease, step: Step<'_>) -> bool {
+    pub(super) fn step(&mut self, lease: Lease, step: AloneStep<'_>) -> bool {
         let Some(Ok(told)) = self.alone.get_mut(&lease.key).map(|row| row.step(lease, step, self.clock)) else { return false };
         told.into_iter().for_each(|told| self.append(told));
         true

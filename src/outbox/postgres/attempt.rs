@@ -21,7 +21,7 @@ use crate::outbox::{Begin, Lease, Outgoing, Settlement, outgoing};
 use crate::suppression::SaidBy;
 
 /// One step of one attempt.
-pub(super) enum Step {
+pub(super) enum AttemptStep {
     Begin(Begin, Packed<'static>),
     Take(Begin, Packed<'static>, TimeDelta),
     Doubt(Lease, i64, TimeDelta),
@@ -29,7 +29,7 @@ pub(super) enum Step {
     Settle(Lease, Settlement, DateTime<Utc>),
 }
 
-impl Step {
+impl AttemptStep {
     pub(super) fn action(&self) -> &'static str {
         match self {
             Self::Begin(..) => "begin",
@@ -41,13 +41,13 @@ impl Step {
     }
 
     /// Of what is no notice.
-    fn alone(&self) -> outgoing::Step<'_> {
+    fn alone(&self) -> outgoing::AloneStep<'_> {
         match self {
-            Self::Begin(begin, _) => outgoing::Step::Begin(begin),
-            Self::Take(begin, _, margin) => outgoing::Step::Take(begin, *margin),
-            Self::Doubt(_, _, margin) => outgoing::Step::Doubt(*margin),
-            Self::Reroute(_, transport) => outgoing::Step::Reroute(transport),
-            Self::Settle(_, end, at) => outgoing::Step::Settle(end, *at),
+            Self::Begin(begin, _) => outgoing::AloneStep::Begin(begin),
+            Self::Take(begin, _, margin) => outgoing::AloneStep::Take(begin, *margin),
+            Self::Doubt(_, _, margin) => outgoing::AloneStep::Doubt(*margin),
+            Self::Reroute(_, transport) => outgoing::AloneStep::Reroute(transport),
+            Self::Settle(_, end, at) => outgoing::AloneStep::Settle(end, *at),
         }
     }
 
@@ -70,12 +70,12 @@ impl Step {
 }
 
 /// Takes them. For each: whether it was possible.
-pub(super) async fn take(tx: &Tx<'_>, steps: &[&Step]) -> Res<Vec<bool>> {
+pub(super) async fn take(tx: &Tx<'_>, steps: &[&AttemptStep]) -> Res<Vec<bool>> {
     let mut answers = vec![false; steps.len()];
     let (mut order, alone): (Vec<usize>, Vec<usize>) = (0..steps.len()).partition(|n| steps[*n].lease().kind == Outgoing::Notice);
     order.sort_by_key(|number| steps[*number].rank());
     if !order.is_empty() {
-        let notices: Vec<&Step> = order.iter().map(|number| steps[*number]).collect();
+        let notices: Vec<&AttemptStep> = order.iter().map(|number| steps[*number]).collect();
         let mut batch = AttemptBatch::of(tx, &notices).await?;
         for number in order {
             answers[number] = batch.step(steps[number]).await?;
@@ -124,7 +124,7 @@ struct AttemptBatch<'a> {
 }
 
 impl<'a> AttemptBatch<'a> {
-    async fn of(tx: &'a Tx<'a>, steps: &[&Step]) -> Res<Self> {
+    async fn of(tx: &'a Tx<'a>, steps: &[&AttemptStep]) -> Res<Self> {
         let of: Vec<NoticeKey> = steps.iter().map(|step| step.lease().key).collect();
         let sql = format!(
             "SELECT {COLUMNS}, s.revision, EXISTS (SELECT 1 FROM delivery AS d WHERE d.practice = n.practice AND d.notice_id = n.id AND d.receipt IS NOT NULL)
@@ -148,13 +148,13 @@ impl<'a> AttemptBatch<'a> {
         Ok(Self { tx, rows, received, now, changed, contents, started, rerouted: Vec::new(), closes: Vec::new() })
     }
 
-    async fn step(&mut self, step: &'a Step) -> Res<bool> {
+    async fn step(&mut self, step: &'a AttemptStep) -> Res<bool> {
         match step {
-            Step::Begin(begin, packed) => self.begin(begin, packed, None),
-            Step::Take(begin, packed, margin) => self.begin(begin, packed, Some(*margin)),
-            Step::Doubt(lease, revision, margin) => self.doubt(*lease, *revision, *margin),
-            Step::Reroute(lease, transport) => self.reroute(*lease, transport),
-            Step::Settle(lease, end, at) => self.settle(*lease, end, *at).await,
+            AttemptStep::Begin(begin, packed) => self.begin(begin, packed, None),
+            AttemptStep::Take(begin, packed, margin) => self.begin(begin, packed, Some(*margin)),
+            AttemptStep::Doubt(lease, revision, margin) => self.doubt(*lease, *revision, *margin),
+            AttemptStep::Reroute(lease, transport) => self.reroute(*lease, transport),
+            AttemptStep::Settle(lease, end, at) => self.settle(*lease, end, *at).await,
         }
     }
 

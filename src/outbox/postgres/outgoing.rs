@@ -12,7 +12,7 @@ use crate::entry::State;
 use crate::feedback::reply::PendingAnswer;
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
-use crate::outbox::outgoing::{Alone, AloneEnd, Step, What};
+use crate::outbox::outgoing::{Alone, AloneEnd, AloneMessage, AloneStep};
 use crate::outbox::standing::{ClaimHolder, Recovery};
 use crate::outbox::{ClaimAlone, Lease, Scheduled, StaffLetter};
 
@@ -25,8 +25,8 @@ async fn all(db: &Db, which: &str, values: Values<'_>) -> Res<Vec<Row<Alone>>> {
 
 fn row(db: &Db, read: &Read) -> Res<Row<Alone>> {
     let what = match get(read, 1)? {
-        Some(recipient) => What::Letter { recipient },
-        None => What::Answer { to: to(db, read)?, answer: word(read, 3)?, locale: get(read, 4)? },
+        Some(recipient) => AloneMessage::Letter { recipient },
+        None => AloneMessage::Answer { to: to(db, read)?, answer: word(read, 3)?, locale: get(read, 4)? },
     };
     let owner: Option<String> = get(read, 13)?;
     let entry = Alone {
@@ -64,8 +64,10 @@ async fn find(tx: &Tx<'_>, key: NoticeKey) -> Res<Option<Row<Alone>>> {
 pub(super) async fn add(tx: &Tx<'_>, new: &Row<Alone>, who: &str) -> Res<()> {
     let (entry, key) = (&new.entry, new.entry.key.to_string());
     let (recipient, address, answer, locale) = match &entry.what {
-        What::Letter { recipient } => (Some(recipient), "", None, None),
-        What::Answer { to, answer, locale } => (None, to.as_ref().map_or("", |to| to.expose()), Some(answer.as_str()), Some(locale)),
+        AloneMessage::Letter { recipient } => (Some(recipient), "", None, None),
+        AloneMessage::Answer { to, answer, locale } => {
+            (None, to.as_ref().map_or("", |to| to.expose()), Some(answer.as_str()), Some(locale))
+        }
     };
     let sql =
         "INSERT INTO outgoing (practice, key, kind, recipient, address, address_key, answer, locale, due_at, useful_until, state, next_attempt_at, attempts,
@@ -98,7 +100,7 @@ async fn save(tx: &Tx<'_>, row: &Row<Alone>) -> Res<()> {
     let values: Values<'_> = &[
         &tx.practice,
         &entry.key.to_string(),
-        &matches!(entry.what, What::Answer { to: Some(_), .. }),
+        &matches!(entry.what, AloneMessage::Answer { to: Some(_), .. }),
         &entry.state.as_str(),
         &entry.phase.map(phase_word),
         &opt_ms(entry.next_attempt_at),
@@ -124,7 +126,7 @@ pub(super) async fn claim(tx: &Tx<'_>, request: &ClaimAlone) -> Res<Option<Lease
 }
 
 /// A step of an attempt. `false`: it is not possible.
-pub(super) async fn step(tx: &Tx<'_>, lease: Lease, step: Step<'_>) -> Res<bool> {
+pub(super) async fn step(tx: &Tx<'_>, lease: Lease, step: AloneStep<'_>) -> Res<bool> {
     let Some(mut row) = find(tx, lease.key).await? else { return Ok(false) };
     // Read once it is locked: whoever waited for a lock has less of the lease left.
     let Ok(told) = row.step(lease, step, tx.now().await?) else { return Ok(false) };

@@ -7,7 +7,7 @@ use super::columns::{get, number, opt_at, opt_ms, word};
 use super::db::{Db, Tx, Values};
 use super::error::{Res, refused};
 use crate::outbox::transports::Row;
-use crate::outbox::{Answer, Ask, Transport, TransportName};
+use crate::outbox::{Answer, Ask, TransportName, TransportState};
 
 const COLUMNS: &str = "next_turn, faults, noted_at, paused_until, said_until, why, version, probed_by, probed_until";
 
@@ -72,7 +72,7 @@ async fn put(tx: &Tx<'_>, name: &TransportName, row: &Row) -> Res<()> {
 }
 
 /// All of them.
-pub(super) async fn all(db: &Db) -> Res<Vec<Transport>> {
+pub(super) async fn all(db: &Db) -> Res<Vec<TransportState>> {
     let sql = format!("SELECT {COLUMNS}, channel, name FROM transport WHERE practice = $1 ORDER BY channel, name");
     let rows = db.query(&sql, &[&db.practice]).await?;
     let now = db.now().await?;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use super::ask::{Ask, Run};
-use super::attempt::{self, Step};
+use super::attempt::{self, AttemptStep};
 use super::chains;
 use super::columns::link;
 use super::db::{CHAIN, Db, Tx};
@@ -38,7 +38,7 @@ const COLLISIONS: u32 = 5;
 
 /// Steps of attempts: those of a group are done together.
 struct Steps {
-    steps: Vec<Step>,
+    steps: Vec<AttemptStep>,
     answer: oneshot::Sender<Result<Vec<bool>>>,
 }
 
@@ -50,7 +50,7 @@ enum Job {
 impl Job {
     /// Steps that only lock the notices that they are about.
     fn is_beside(&self) -> bool {
-        matches!(self, Self::Steps(Steps { steps, .. }) if steps.iter().all(Step::is_of_a_notice))
+        matches!(self, Self::Steps(Steps { steps, .. }) if steps.iter().all(AttemptStep::is_of_a_notice))
     }
 
     /// A step of an attempt is taken in any case.
@@ -66,7 +66,7 @@ impl Job {
 
     fn action(&self) -> &'static str {
         match self {
-            Self::Steps(steps) => steps.steps.first().map_or("step", Step::action),
+            Self::Steps(steps) => steps.steps.first().map_or("step", AttemptStep::action),
             Self::Op(action, _) => action,
         }
     }
@@ -104,8 +104,8 @@ impl Writer {
     }
 
     /// Takes steps of attempts in the next transaction. For each: whether it was possible.
-    pub(super) async fn take(&self, steps: Vec<Step>) -> Result<Vec<bool>> {
-        let action = steps.first().map_or("step", Step::action);
+    pub(super) async fn take(&self, steps: Vec<AttemptStep>) -> Result<Vec<bool>> {
+        let action = steps.first().map_or("step", AttemptStep::action);
         let (answer, answered) = oneshot::channel();
         self.send(Job::Steps(Steps { steps, answer }));
         answered.await.unwrap_or_else(|_| Err(ended(action)))
@@ -328,7 +328,7 @@ async fn sealed(home: &Home, db: &Db) -> Res<()> {
 
 async fn run(home: &Home, tx: &Tx<'_>, group: &[Job], answers: &mut Vec<bool>) -> Res<()> {
     home.is_ours(tx).await?;
-    let steps: Vec<&Step> =
+    let steps: Vec<&AttemptStep> =
         group.iter().filter_map(|job| if let Job::Steps(job) = job { Some(&job.steps) } else { None }).flatten().collect();
     if !steps.is_empty() {
         *answers = attempt::take(tx, &steps).await?;

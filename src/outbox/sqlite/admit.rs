@@ -21,7 +21,7 @@ const SECOND: &str = "punctual 2 ";
 
 /// What an opened store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum SealState {
     /// Nothing in it is sealed.
     Plain,
     /// It is sealed.
@@ -37,12 +37,12 @@ pub(super) fn admit(
     connection: &Connection,
     (sealer, key): (&Sealer, Option<&StoreKey>),
     daemon: bool,
-) -> rusqlite::Result<Result<Standing, String>> {
+) -> rusqlite::Result<Result<SealState, String>> {
     let said = Said::read(connection)?;
     let (key, sealed) = match (key, &said.check) {
-        (None, None) => return Ok(Ok(Standing::Plain)),
+        (None, None) => return Ok(Ok(SealState::Plain)),
         (None, Some(_)) => return Ok(Err("it is sealed: set [store] key_file to the key that it was made with".to_owned())),
-        (Some(_), None) if daemon && is_empty(connection)? => return Ok(Ok(Standing::New)),
+        (Some(_), None) if daemon && is_empty(connection)? => return Ok(Ok(SealState::New)),
         (Some(_), None) => {
             return Ok(Err(
                 "it was made without a key, and [store] key_file names one: take that out, or begin a new store (see docs/security.md, Encryption)"
@@ -58,12 +58,12 @@ pub(super) fn admit(
     let said = [Some(&ring.now), ring.before.as_ref()].into_iter().flatten().find_map(|keys| open_text(keys, sealed, "identity", "key"));
     let Some(said) = said else { return Ok(Err("what its key is known by is damaged: restore a backup".to_owned())) };
     Ok(match said.strip_prefix(SECOND) {
-        Some(name) if name == key.notices_name() => is_whole(connection)?.map(|()| Standing::Sealed),
+        Some(name) if name == key.notices_name() => is_whole(connection)?.map(|()| SealState::Sealed),
         Some(_) => Err(format!("the key is its own, but {NOT_ITS_NOTICES}")),
         None if said != FIRST => Err("a newer punctual sealed it: run that one".to_owned()),
         None if !daemon => Err("an earlier punctual sealed it: start the daemon of this version once".to_owned()),
         None if ring.now.key.notices_name() != key.notices_name() => Err(format!("the key is its own, but {NOT_ITS_NOTICES}")),
-        None => Ok(Standing::Earlier),
+        None => Ok(SealState::Earlier),
     })
 }
 

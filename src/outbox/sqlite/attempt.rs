@@ -18,7 +18,7 @@ use crate::entry::{AttemptEnd, Entry, Phase, State};
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::frozen::Packed;
-use crate::outbox::standing::Standing;
+use crate::outbox::standing::ClaimState;
 use crate::outbox::transition::Row;
 use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Settlement};
 use crate::session::SessionId;
@@ -148,7 +148,7 @@ pub(super) fn lapse(connection: &Tx<'_>, now: DateTime<Utc>) -> rusqlite::Result
 struct Found {
     number: i64,
     step: Step,
-    standing: Standing,
+    standing: ClaimState,
     /// Of its session, now.
     revision: i64,
     /// Begun so far.
@@ -162,7 +162,7 @@ fn find_standing(connection: &Connection, lease: Lease) -> rusqlite::Result<Opti
         Ok(Found {
             number: row.get(0)?,
             step: Step { key: lease.key, session: row.get(1)?, participation: row.get(2)? },
-            standing: Standing { epoch: row.get(3)?, state: word(row, 4)?, phase: opt_phase(row, 5)?, lease_until: opt_at(row, 6)? },
+            standing: ClaimState { epoch: row.get(3)?, state: word(row, 4)?, phase: opt_phase(row, 5)?, lease_until: opt_at(row, 6)? },
             revision: row.get(7)?,
             attempts: row.get(8)?,
         })

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::admit::{Standing, admit, seal_identity};
+use super::admit::{SealState, admit, seal_identity};
 use super::beside::{beside, folder_of};
 use super::key::StoreKey;
 use super::migrate::{APPLICATION_ID, VERSION, migrate, version};
@@ -95,7 +95,7 @@ pub(super) fn open(path: &Path, access: Access, (sealer, key): (&Sealer, Option<
         migrate(&mut connection, reference_key).map_err(sql)?;
         let standing = admit(&connection, (sealer, key), true).map_err(sql)?.map_err(fail)?;
         let seal = |connection: &mut Connection| key.map_or(Ok(()), |key| seal_identity(connection, sealer, key));
-        if standing == Standing::New {
+        if standing == SealState::New {
             seal(&mut connection).map_err(sql)?;
         }
         let new = New::from_version(found.version);
@@ -104,7 +104,7 @@ pub(super) fn open(path: &Path, access: Access, (sealer, key): (&Sealer, Option<
             mark::write(path, &restore::current(&connection).map_err(sql)?).map_err(fail)?;
         }
         // Once the mark beside it is keyed: a start that ends in between leaves a store that the next one finishes.
-        if standing == Standing::Earlier {
+        if standing == SealState::Earlier {
             seal(&mut connection).map_err(sql)?;
         }
     } else {

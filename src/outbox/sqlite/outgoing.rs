@@ -13,7 +13,7 @@ use crate::entry::State;
 use crate::feedback::reply::PendingAnswer;
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
-use crate::outbox::outgoing::{Alone, AloneEnd, Step, What};
+use crate::outbox::outgoing::{Alone, AloneEnd, AloneMessage, AloneStep};
 use crate::outbox::standing::{ClaimHolder, Recovery};
 use crate::outbox::{ClaimAlone, Lease, Scheduled, StaffLetter, letter_key};
 
@@ -34,8 +34,8 @@ pub(super) fn sql(which: &str) -> String {
 
 fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row<Alone>> {
     let what = match row.get(1)? {
-        Some(recipient) => What::Letter { recipient },
-        None => What::Answer { to: number(row)?, answer: word(row, 3)?, locale: row.get(4)? },
+        Some(recipient) => AloneMessage::Letter { recipient },
+        None => AloneMessage::Answer { to: number(row)?, answer: word(row, 3)?, locale: row.get(4)? },
     };
     let owner: Option<String> = row.get(13)?;
     let entry = Alone {
@@ -77,8 +77,10 @@ fn find(connection: &Connection, key: NoticeKey) -> rusqlite::Result<Option<Row<
 pub(super) fn add(connection: &Connection, new: &Row<Alone>, who: &str) -> rusqlite::Result<()> {
     let entry = &new.entry;
     let (recipient, address, answer, locale) = match &entry.what {
-        What::Letter { recipient } => (Some(recipient), "", None, None),
-        What::Answer { to, answer, locale } => (None, to.as_ref().map_or("", |to| to.expose()), Some(answer.as_str()), Some(locale)),
+        AloneMessage::Letter { recipient } => (Some(recipient), "", None, None),
+        AloneMessage::Answer { to, answer, locale } => {
+            (None, to.as_ref().map_or("", |to| to.expose()), Some(answer.as_str()), Some(locale))
+        }
     };
     let sql = "INSERT INTO outgoing (key, kind, recipient, address, address_key, answer, locale, due_at, useful_until, state, next_attempt_at, attempts,
                                      changed_at, epoch)
@@ -109,7 +111,7 @@ fn save(connection: &Connection, row: &Row<Alone>) -> rusqlite::Result<()> {
     let (entry, claim) = (&row.entry, row.claim.as_ref());
     connection.prepare_cached(sql)?.execute(params![
         entry.key.to_string(),
-        matches!(entry.what, What::Answer { to: Some(_), .. }),
+        matches!(entry.what, AloneMessage::Answer { to: Some(_), .. }),
         entry.state.as_str(),
         entry.phase.map(phase_word),
         opt_ms(entry.next_attempt_at),
@@ -136,7 +138,7 @@ pub(super) fn claim(connection: &Tx<'_>, request: &ClaimAlone) -> rusqlite::Resu
 }
 
 /// A step of an attempt. `false`: it is not possible.
-pub(super) fn step(connection: &Tx<'_>, lease: Lease, step: Step<'_>) -> rusqlite::Result<bool> {
+pub(super) fn step(connection: &Tx<'_>, lease: Lease, step: AloneStep<'_>) -> rusqlite::Result<bool> {
     let Some(mut row) = find(connection, lease.key)? else { return Ok(false) };
     let Ok(told) = row.step(lease, step, store_now(connection)?) else { return Ok(false) };
     save(connection, &row)?;

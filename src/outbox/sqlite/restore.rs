@@ -11,7 +11,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::admit::{Standing, reference_key};
+use super::admit::{SealState, reference_key};
 use super::columns::{at, key, ms, opt_at, opt_ms};
 use super::history;
 use super::mark::{self, Mark};
@@ -38,7 +38,7 @@ pub(super) enum Origin {
 }
 
 /// Whether this is the store that ran last. `new`: it was made, or brought up to the version that has marks, by this start.
-pub(super) fn origin(connection: &Connection, path: &Path, (new, standing): (New, Standing)) -> rusqlite::Result<Result<Origin, String>> {
+pub(super) fn origin(connection: &Connection, path: &Path, (new, standing): (New, SealState)) -> rusqlite::Result<Result<Origin, String>> {
     let mark = match mark::read(path) {
         Ok(mark) => mark,
         Err(why) => return Ok(Err(why)),
@@ -53,7 +53,7 @@ pub(super) fn origin(connection: &Connection, path: &Path, (new, standing): (New
         (None, New::No) => last_at.is_none(),
         (Some(mark), _) => {
             // A sealed store keys its mark: another one is as none.
-            let known = standing != Standing::Sealed || mark.is_keyed(&reference_key(connection)?);
+            let known = standing != SealState::Sealed || mark.is_keyed(&reference_key(connection)?);
             if !known {
                 tracing::error!("the mark beside the store was not written with its key: it is taken for none, as after a restore");
             }

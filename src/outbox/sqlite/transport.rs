@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::columns::{misread, opt_at, opt_ms, store_now, word};
 use super::tx::Tx;
 use crate::outbox::transports::Row;
-use crate::outbox::{Answer, Ask, Transport, TransportName};
+use crate::outbox::{Answer, Ask, TransportName, TransportState};
 
 const COLUMNS: &str = "next_turn, faults, noted_at, paused_until, said_until, why, version, probed_by, probed_until";
 
@@ -60,7 +60,7 @@ fn put(connection: &Connection, name: &TransportName, row: &Row) -> rusqlite::Re
 }
 
 /// All of them.
-pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Transport>> {
+pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<TransportState>> {
     let now = store_now(connection)?;
     let sql = format!("SELECT {COLUMNS}, channel, name FROM transport ORDER BY channel, name");
     let known = |read: &rusqlite::Row<'_>| Ok(row(read)?.known(TransportName { channel: word(read, 9)?, name: read.get(10)? }, now));

@@ -15,7 +15,7 @@ use axum::response::Response;
 
 use super::shown::{Frame, capital};
 use super::{FORM_MAX, PageContext, Trouble, actions};
-use crate::access::{Access, Name, Role, User, new_token, password};
+use crate::access::{Access, Name, User, UserRole, new_token, password};
 use crate::ledger::Event;
 use crate::web::auth::{self, CurrentUser, Form, Peer, Refused, Users};
 use crate::web::cookie;
@@ -45,10 +45,10 @@ struct Row {
     own: bool,
 }
 
-fn word(role: Role) -> &'static str {
+fn word(role: UserRole) -> &'static str {
     match role {
-        Role::Viewer => "viewer",
-        Role::Operator => "operator",
+        UserRole::Viewer => "viewer",
+        UserRole::Operator => "operator",
     }
 }
 
@@ -115,11 +115,11 @@ pub(super) async fn act(
 /// What a form asks for. `Err`: why it cannot be.
 fn change(mut access: Access, form: &Form, own: &str) -> Result<Change, String> {
     // Somebody else may have been faster.
-    if access.user(own).is_none_or(|user| user.role != Role::Operator) {
+    if access.user(own).is_none_or(|user| user.role != UserRole::Operator) {
         return Err("You are no operator any more".to_owned());
     }
     let name: Name = form.get("name").trim().to_ascii_lowercase().parse()?;
-    let role = if form.get("role") == "operator" { Role::Operator } else { Role::Viewer };
+    let role = if form.get("role") == "operator" { UserRole::Operator } else { UserRole::Viewer };
     let there = access.user.iter_mut().find(|user| user.name == name);
     let is_own = name.as_str() == own;
     let act = form.get("act");
@@ -186,7 +186,7 @@ async fn changed(
         Ok(change) => change,
         Err(why) => return Ok(Err(why)),
     };
-    if access.user.iter().all(|user| user.role != Role::Operator) {
+    if access.user.iter().all(|user| user.role != UserRole::Operator) {
         return Ok(Err("One operator must stay: nobody could decide anything any more".to_owned()));
     }
     shared.office.desk.outbox.record_event(shared.office.clock.now(), event, &format!("{detail}, by {who}")).await?;
@@ -221,7 +221,7 @@ async fn is_theirs(
 
 #[derive(Template)]
 #[template(path = "web/password.html")]
-struct Own {
+struct OwnPassword {
     frame: Frame,
     refusal: Option<String>,
     done: bool,
@@ -231,7 +231,7 @@ struct Own {
 /// `/password`: one's own.
 pub(super) async fn own(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Trouble> {
     let context = shared.context(&headers)?;
-    let facts = Own { frame: context.frame(&shared, "password").await?, refusal: None, done: false, least: password::MIN };
+    let facts = OwnPassword { frame: context.frame(&shared, "password").await?, refusal: None, done: false, least: password::MIN };
     Ok(page::render(StatusCode::OK, &facts))
 }
 
@@ -260,8 +260,12 @@ pub(super) async fn change_own(
         to_the_end(async move { changed(&of, name.as_str(), change).await }).await??.err()
     };
     let (status, done) = if refusal.is_some() { (StatusCode::CONFLICT, false) } else { (StatusCode::OK, true) };
-    let facts =
-        Own { frame: context.frame(&shared, "password").await?, refusal: refusal.as_deref().map(capital), done, least: password::MIN };
+    let facts = OwnPassword {
+        frame: context.frame(&shared, "password").await?,
+        refusal: refusal.as_deref().map(capital),
+        done,
+        least: password::MIN,
+    };
     let mut response = page::render(status, &facts);
     if done && let Some(id) = auth.let_in(context.current_user.name(), context.now) {
         auth.log_out(&context.current_user.id);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use punctual::contact::Channel;
 use punctual::outbox::postgres::PostgresOutbox;
-use punctual::outbox::{Access, Ask, Outbox, Transport, TransportName};
+use punctual::outbox::{Access, Ask, Outbox, TransportName, TransportState};
 use punctual::rate::Turns;
 
 use super::cluster::cluster;
@@ -32,11 +32,11 @@ async fn won(outbox: &dyn Outbox, ask: Ask) -> bool {
     outbox.ask_transport(&relay(), ask).await.unwrap().won
 }
 
-async fn known(outbox: &dyn Outbox) -> Transport {
+async fn known(outbox: &dyn Outbox) -> TransportState {
     outbox.transports().await.unwrap().into_iter().find(|known| known.name == relay()).unwrap()
 }
 
-async fn told(outbox: &dyn Outbox, ask: Ask) -> Transport {
+async fn told(outbox: &dyn Outbox, ask: Ask) -> TransportState {
     let answer = outbox.ask_transport(&relay(), ask).await.unwrap();
     let known = known(outbox).await;
     assert_eq!(known.version, answer.version);

@@ -49,7 +49,7 @@ impl Intake for Yes {
         Some(Registry::default())
     }
 
-    async fn hook(&self, _: hook::Event) -> Result<(), Declined> {
+    async fn hook(&self, _: hook::HookEvent) -> Result<(), Declined> {
         Ok(())
     }
 

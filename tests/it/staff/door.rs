@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use punctual::access::{self, Role, User, file, password, totp};
+use punctual::access::{self, User, UserRole, file, password, totp};
 use punctual::clock::{Clock, WallClock};
 use punctual::entry::State;
 use punctual::ledger::Event;
@@ -105,7 +105,7 @@ async fn a_viewer_looks_and_does_not_act() {
     }
     assert_eq!(office.state(key).await, State::Held);
     assert!(office.ledger().await.iter().all(|row| row.event != "reveal"));
-    office.users(|access| access.user[1].role = Role::Operator);
+    office.users(|access| access.user[1].role = UserRole::Operator);
     assert_eq!(victor.page("/").await.0, 303, "the file has another hash of theirs: they log in anew");
     office.close().await;
 }
@@ -306,7 +306,7 @@ async fn a_code_that_was_used_is_used_after_a_restart() {
     store.record_event(WallClock.now(), Event::LogIn, "jane").await.unwrap();
     drop(store);
     let access = access::Access {
-        user: [("jane", Role::Operator), ("victor", Role::Viewer)]
+        user: [("jane", UserRole::Operator), ("victor", UserRole::Viewer)]
             .map(|(name, role)| User {
                 name: name.parse().unwrap(),
                 role,

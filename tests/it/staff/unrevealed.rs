@@ -53,7 +53,7 @@ async fn no_template_shows_what_was_not_revealed() {
     // The same password, and another role: what was revealed is so no more.
     let users = office.practice.folder.path().join("users.toml");
     let mut access = punctual::access::file::read(&users).unwrap();
-    access.user[0].role = punctual::access::Role::Viewer;
+    access.user[0].role = punctual::access::UserRole::Viewer;
     punctual::access::file::write(&users, &access).unwrap();
     for page in [format!("/notices/{key}"), format!("/notices/{key}/message"), "/sessions/1/11".to_owned()] {
         let text = jane.page(&page).await.1;

@@ -9,7 +9,7 @@ use crate::entry::Entry;
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::checks::checked;
-use crate::outbox::outgoing::Step;
+use crate::outbox::outgoing::AloneStep;
 use crate::outbox::words::rfc3339;
 use crate::outbox::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lease, Outgoing, RecentEnd, Recovered, Result, Settlement};
 
@@ -35,7 +35,7 @@ impl Attempts for MemoryOutbox {
         let mut tables = self.tables();
         let begin = |attempt: Begin| match attempt.lease.kind {
             Outgoing::Notice => tables.begin(attempt),
-            _ => tables.step(attempt.lease, Step::Begin(&attempt)),
+            _ => tables.step(attempt.lease, AloneStep::Begin(&attempt)),
         };
         Ok(attempts.into_iter().map(begin).collect())
     }
@@ -44,7 +44,7 @@ impl Attempts for MemoryOutbox {
         let mut tables = self.tables();
         Ok(match lease.kind {
             Outgoing::Notice => tables.doubt(lease, revision, margin),
-            _ => tables.step(lease, Step::Doubt(margin)),
+            _ => tables.step(lease, AloneStep::Doubt(margin)),
         })
     }
 
@@ -52,7 +52,7 @@ impl Attempts for MemoryOutbox {
         let mut tables = self.tables();
         Ok(match attempt.lease.kind {
             Outgoing::Notice => tables.take(attempt, margin),
-            _ => tables.step(attempt.lease, Step::Take(&attempt, margin)),
+            _ => tables.step(attempt.lease, AloneStep::Take(&attempt, margin)),
         })
     }
 
@@ -60,7 +60,7 @@ impl Attempts for MemoryOutbox {
         let mut tables = self.tables();
         Ok(match lease.kind {
             Outgoing::Notice => tables.reroute(lease, transport),
-            _ => tables.step(lease, Step::Reroute(transport)),
+            _ => tables.step(lease, AloneStep::Reroute(transport)),
         })
     }
 
@@ -69,7 +69,7 @@ impl Attempts for MemoryOutbox {
         let mut tables = self.tables();
         let settle = |(lease, end): &(Lease, Settlement)| match lease.kind {
             Outgoing::Notice => tables.settle(at, *lease, end),
-            _ => tables.step(*lease, Step::Settle(end, at)),
+            _ => tables.step(*lease, AloneStep::Settle(end, at)),
         };
         Ok(ends.iter().map(settle).collect())
     }

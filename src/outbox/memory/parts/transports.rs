@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::super::MemoryOutbox;
-use crate::outbox::{Answer, Ask, Result, Transport, TransportName, Transports};
+use crate::outbox::{Answer, Ask, Result, TransportName, TransportState, Transports};
 
 #[async_trait]
 impl Transports for MemoryOutbox {
@@ -12,7 +12,7 @@ impl Transports for MemoryOutbox {
         Ok(self.rows_of_transports().entry(name.clone()).or_default().ask(&ask, now))
     }
 
-    async fn transports(&self) -> Result<Vec<Transport>> {
+    async fn transports(&self) -> Result<Vec<TransportState>> {
         let now = self.tables().clock;
         Ok(self.rows_of_transports().iter().map(|(name, row)| row.known(name.clone(), now)).collect())
     }

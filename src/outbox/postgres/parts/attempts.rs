@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::super::attempt::Step;
+use super::super::attempt::AttemptStep;
 use super::super::db::Tx;
 use super::super::{PostgresOutbox, acts, claim, list, outgoing, receipt, tend};
 use crate::contact::Channel;
@@ -19,7 +19,7 @@ impl PostgresOutbox {
         self.boot().map_or_else(|| process.to_owned(), |boot| format!("{boot} {process}"))
     }
 
-    async fn step(&self, step: Step) -> Result<bool> {
+    async fn step(&self, step: AttemptStep) -> Result<bool> {
         Ok(self.writer.take(vec![step]).await?.first().copied().unwrap_or(false))
     }
 }
@@ -48,27 +48,27 @@ impl Attempts for PostgresOutbox {
         // Packed here: the writer has enough to do.
         let step = |attempt: Begin| {
             let packed = Packed::of(&attempt.bytes);
-            Step::Begin(attempt, packed)
+            AttemptStep::Begin(attempt, packed)
         };
         self.writer.take(attempts.into_iter().map(step).collect()).await
     }
 
     async fn doubt(&self, lease: Lease, revision: i64, margin: TimeDelta) -> Result<bool> {
-        self.step(Step::Doubt(lease, revision, margin)).await
+        self.step(AttemptStep::Doubt(lease, revision, margin)).await
     }
 
     async fn take(&self, attempt: Begin, margin: TimeDelta) -> Result<bool> {
         let packed = Packed::of(&attempt.bytes);
-        self.step(Step::Take(attempt, packed, margin)).await
+        self.step(AttemptStep::Take(attempt, packed, margin)).await
     }
 
     async fn reroute(&self, lease: Lease, transport: &str) -> Result<bool> {
-        self.step(Step::Reroute(lease, transport.to_owned())).await
+        self.step(AttemptStep::Reroute(lease, transport.to_owned())).await
     }
 
     async fn settle(&self, at: DateTime<Utc>, ends: Vec<(Lease, Settlement)>) -> Result<Vec<bool>> {
         checked("settle", ends.iter().map(|(_, end)| end.check()))?;
-        self.writer.take(ends.into_iter().map(|(lease, end)| Step::Settle(lease, end, at)).collect()).await
+        self.writer.take(ends.into_iter().map(|(lease, end)| AttemptStep::Settle(lease, end, at)).collect()).await
     }
 
     async fn settled_lately(&self, channel: Channel, rows: usize) -> Result<Vec<RecentEnd>> {

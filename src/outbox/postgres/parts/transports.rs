@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::super::{PostgresOutbox, transport};
-use crate::outbox::{Answer, Ask, Result, Transport, TransportName, Transports};
+use crate::outbox::{Answer, Ask, Result, TransportName, TransportState, Transports};
 
 #[async_trait]
 impl Transports for PostgresOutbox {
@@ -12,7 +12,7 @@ impl Transports for PostgresOutbox {
         self.writer.write("ask_transport", async move |tx| transport::ask(tx, &name, &ask).await).await
     }
 
-    async fn transports(&self) -> Result<Vec<Transport>> {
+    async fn transports(&self) -> Result<Vec<TransportState>> {
         self.readers.read("transports", async |db| transport::all(db).await).await
     }
 }

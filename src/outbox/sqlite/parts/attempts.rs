@@ -12,7 +12,7 @@ use crate::entry::Entry;
 use crate::notice::NoticeKey;
 use crate::outbox::checks::checked;
 use crate::outbox::frozen::Packed;
-use crate::outbox::outgoing::Step;
+use crate::outbox::outgoing::AloneStep;
 use crate::outbox::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lease, Outgoing, RecentEnd, Recovered, Result, Settlement};
 
 /// Claimed in one write. The messages that are on a connection by then wait for it.
@@ -21,7 +21,7 @@ const CLAIMED_AT_ONCE: usize = 64;
 fn settle(connection: &Tx<'_>, lease: Lease, end: &Settlement, at: DateTime<Utc>) -> rusqlite::Result<bool> {
     match lease.kind {
         Outgoing::Notice => attempt::settle(connection, lease, end, at),
-        _ => outgoing::step(connection, lease, Step::Settle(end, at)),
+        _ => outgoing::step(connection, lease, AloneStep::Settle(end, at)),
     }
 }
 
@@ -60,7 +60,7 @@ impl Attempts for SqliteOutbox {
         let packed: Vec<Packed<'static>> = attempts.iter().map(|a| Packed::of(&a.bytes)).collect();
         let begin = |c: &Tx<'_>, a: &Begin, p: &Packed<'_>| match a.lease.kind {
             Outgoing::Notice => attempt::begin(c, a, p),
-            _ => outgoing::step(c, a.lease, Step::Begin(a)),
+            _ => outgoing::step(c, a.lease, AloneStep::Begin(a)),
         };
         self.writer.write("begin", move |c| attempts.iter().zip(&packed).map(|(a, p)| begin(c, a, p)).collect()).await
     }
@@ -68,14 +68,14 @@ impl Attempts for SqliteOutbox {
     async fn doubt(&self, lease: Lease, revision: i64, margin: TimeDelta) -> Result<bool> {
         let doubt = move |c: &Tx<'_>| match lease.kind {
             Outgoing::Notice => attempt::doubt(c, lease, revision, margin),
-            _ => outgoing::step(c, lease, Step::Doubt(margin)),
+            _ => outgoing::step(c, lease, AloneStep::Doubt(margin)),
         };
         self.writer.write("doubt", doubt).await
     }
 
     async fn take(&self, attempt: Begin, margin: TimeDelta) -> Result<bool> {
         if attempt.lease.kind != Outgoing::Notice {
-            return self.writer.write("take", move |c| outgoing::step(c, attempt.lease, Step::Take(&attempt, margin))).await;
+            return self.writer.write("take", move |c| outgoing::step(c, attempt.lease, AloneStep::Take(&attempt, margin))).await;
         }
         let packed = Packed::of(&attempt.bytes);
         self.writer.write_in_company("take", move |c| attempt::take(c, &attempt, &packed, margin)).await
@@ -85,7 +85,7 @@ impl Attempts for SqliteOutbox {
         let transport = transport.to_owned();
         let reroute = move |c: &Tx<'_>| match lease.kind {
             Outgoing::Notice => attempt::reroute(c, lease, &transport),
-            _ => outgoing::step(c, lease, Step::Reroute(&transport)),
+            _ => outgoing::step(c, lease, AloneStep::Reroute(&transport)),
         };
         self.writer.write("reroute", reroute).await
     }

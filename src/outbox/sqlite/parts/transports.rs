@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::super::{SqliteOutbox, transport};
-use crate::outbox::{Answer, Ask, Result, Transport, TransportName, Transports};
+use crate::outbox::{Answer, Ask, Result, TransportName, TransportState, Transports};
 
 #[async_trait]
 impl Transports for SqliteOutbox {
@@ -12,7 +12,7 @@ impl Transports for SqliteOutbox {
         self.writer.write("ask_transport", move |c| transport::ask(c, &name, &ask)).await
     }
 
-    async fn transports(&self) -> Result<Vec<Transport>> {
+    async fn transports(&self) -> Result<Vec<TransportState>> {
         self.readers.read("transports", transport::all).await
     }
 }
