@@ -1,6 +1,7 @@
 //! Sessions of some days, and how each participant is told: what a front desk wants at a glance.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -84,8 +85,8 @@ pub struct Step {
 }
 
 /// Sessions that start in that time, in order, `limit` at most.
-pub async fn agenda(desk: &Desk, span: (DateTime<Utc>, DateTime<Utc>), limit: usize, now: DateTime<Utc>) -> Result<Vec<Entry>, Unanswered> {
-    of_these(desk, &desk.outbox.starting(span.0, span.1, limit).await?, now).await
+pub async fn agenda(desk: &Desk, span: Range<DateTime<Utc>>, limit: usize, now: DateTime<Utc>) -> Result<Vec<Entry>, Unanswered> {
+    of_these(desk, &desk.outbox.starting(span.start, span.end, limit).await?, now).await
 }
 
 /// These sessions, in their order.
@@ -122,13 +123,13 @@ pub async fn of(desk: &Desk, id: SessionId, now: DateTime<Utc>) -> Result<Vec<En
 /// tells is not among them.
 pub async fn unreachable(
     desk: &Desk,
-    span: (DateTime<Utc>, DateTime<Utc>),
+    span: Range<DateTime<Utc>>,
     limit: usize,
     now: DateTime<Utc>,
 ) -> Result<Vec<unreachable::Row>, Unanswered> {
     let notes = Arc::new(desk.notes(now).await?);
     let lapsed = desk.lapsed(now).await?;
-    let ids = desk.outbox.starting(span.0.max(now - unreachable::BEGUN), span.1, limit).await?;
+    let ids = desk.outbox.starting(span.start.max(now - unreachable::BEGUN), span.end, limit).await?;
     let mut rows = Vec::new();
     for found in desk.look(&ids, move |desk, read| unreached(desk, read, &notes, now)).await? {
         rows.extend(found?);

@@ -29,6 +29,14 @@ pub(super) enum Prepared {
     Settle(Lease, Settlement),
 }
 
+/// What each claim of a batch is decided by.
+#[derive(Clone, Copy)]
+struct Basis<'a> {
+    lane: &'a Lane,
+    suppressed: &'a Suppressions,
+    now: DateTime<Utc>,
+}
+
 /// The session that was read last: the people of one session follow each other.
 #[derive(Default)]
 struct LastRead {
@@ -56,14 +64,14 @@ impl LastRead {
 impl Dispatcher {
     /// Revalidates and renders claims. Pure but for the log.
     pub(super) fn prepare(&self, claims: Vec<Claim>, lane: &Lane, suppressed: &Suppressions, now: DateTime<Utc>) -> Vec<Prepared> {
-        let mut last = LastRead::default();
-        claims.into_iter().map(|claim| self.prepare_alone(&claim, &mut last, lane, (suppressed, now))).collect()
+        let (mut last, basis) = (LastRead::default(), Basis { lane, suppressed, now });
+        claims.into_iter().map(|claim| self.prepare_alone(&claim, &mut last, basis)).collect()
     }
 
     /// One that cannot be prepared, by a defect of ours, stops no other one.
-    fn prepare_alone(&self, claim: &Claim, last: &mut LastRead, lane: &Lane, at: (&Suppressions, DateTime<Utc>)) -> Prepared {
+    fn prepare_alone(&self, claim: &Claim, last: &mut LastRead, basis: Basis<'_>) -> Prepared {
         let lease = claim.lease();
-        let prepared = unless_it_panics(is_doubtful(claim), || self.prepare_one(claim, last, lane, at));
+        let prepared = unless_it_panics(is_doubtful(claim), || self.prepare_one(claim, last, basis));
         prepared.unwrap_or_else(|end| {
             // It may be half-read.
             *last = LastRead::default();
@@ -73,29 +81,23 @@ impl Dispatcher {
         })
     }
 
-    fn prepare_one(&self, claim: &Claim, last: &mut LastRead, lane: &Lane, at: (&Suppressions, DateTime<Utc>)) -> Prepared {
+    fn prepare_one(&self, claim: &Claim, last: &mut LastRead, basis: Basis<'_>) -> Prepared {
         let lease = claim.lease();
-        match self.decide(claim, last, lane, at) {
+        match self.decide(claim, last, basis) {
             Ok(ready) => Prepared::Send(Box::new(ready)),
             Err(end) => {
                 if let Settlement::Ended { reason, state: State::Lapsed } = &end {
                     let session = claim.entry.notice.session;
-                    tracing::warn!(key = %lease.key, %session, channel = %lane.channel, %reason, "lapsed: it was not sent in time");
+                    tracing::warn!(key = %lease.key, %session, channel = %basis.lane.channel, %reason, "lapsed: it was not sent in time");
                 } else if let Settlement::Ended { reason, state } = &end {
-                    tracing::info!(key = %lease.key, session = %claim.entry.notice.session, channel = %lane.channel, %reason, %state, "not sent");
+                    tracing::info!(key = %lease.key, session = %claim.entry.notice.session, channel = %basis.lane.channel, %reason, %state, "not sent");
                 }
                 Prepared::Settle(lease, end)
             }
         }
     }
 
-    fn decide(
-        &self,
-        claim: &Claim,
-        last: &mut LastRead,
-        lane: &Lane,
-        (suppressed, now): (&Suppressions, DateTime<Utc>),
-    ) -> Result<Ready, Settlement> {
+    fn decide(&self, claim: &Claim, last: &mut LastRead, Basis { lane, suppressed, now }: Basis<'_>) -> Result<Ready, Settlement> {
         let (session, unsaid) = last.session(claim, &self.just_read).ok_or_else(|| refusal(is_doubtful(claim), Reason::Quarantined))?;
         LastLook { dispatcher: self, lane, claim, session, now }.decide(suppressed, unsaid)
     }

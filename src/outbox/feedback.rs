@@ -8,9 +8,33 @@ use chrono::{DateTime, Utc};
 use super::Result;
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::reply::{AcceptedReply, OpenSession, PendingAnswer, Written};
-use crate::notice::NoticeKey;
+use crate::notice::{Notice, NoticeKey};
 use crate::receipt::{About, Receipt, Received, Undelivered};
-use crate::suppression::{SuppressedAddress, Suppression};
+use crate::suppression::{SaidBy, SuppressedAddress, Suppression, suppression_key};
+
+/// An address for the suppression list.
+pub(crate) struct NewSuppression<'a> {
+    pub(crate) address: &'a Address,
+    pub(crate) kind: Suppression,
+    pub(crate) since: DateTime<Utc>,
+    pub(crate) said_by: SaidBy,
+    /// The notice whose rejection or receipt says so; `None`: a person does.
+    pub(crate) notice: Option<NoticeKey>,
+}
+
+impl<'a> NewSuppression<'a> {
+    /// What a refusal, or a receipt, of this notice says of its address.
+    pub(crate) fn of(notice: &'a Notice, kind: Suppression, said_by: SaidBy, since: DateTime<Utc>) -> Self {
+        Self { address: &notice.address, kind, since, said_by, notice: Some(notice.key) }
+    }
+
+    /// As it stands on the list.
+    pub(crate) fn listed(&self) -> SuppressedAddress {
+        let Self { address, kind, since, said_by, notice } = *self;
+        let notice = notice.map(|key| key.to_string());
+        SuppressedAddress { key: suppression_key(address), kind, since, shown: address.to_string(), said_by, notice }
+    }
+}
 
 /// What comes back, and who gets no messages.
 #[async_trait]

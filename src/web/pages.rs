@@ -6,6 +6,7 @@
 //! an operator revealed.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use askama::Template;
@@ -163,9 +164,9 @@ impl PageContext<'_> {
     }
 
     /// From the beginning of a day of the practice to that of another.
-    fn span(&self, from: NaiveDate, days: u64) -> (DateTime<Utc>, DateTime<Utc>) {
+    fn span(&self, from: NaiveDate, days: u64) -> Range<DateTime<Utc>> {
         let midnight = |day: NaiveDate| self.office.zone.instant(day.and_time(chrono::NaiveTime::MIN));
-        (midnight(from), midnight(from.checked_add_days(Days::new(days)).unwrap_or(from)))
+        midnight(from)..midnight(from.checked_add_days(Days::new(days)).unwrap_or(from))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::contact::Channel;
 use crate::entry::{AttemptEnd, Delivery, Entry, Phase, State};
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
+use crate::outbox::feedback::NewSuppression;
 use crate::outbox::standing::{Doubt, Recovery};
 use crate::outbox::transition::Row;
 use crate::outbox::{Begin, Claim, ClaimRequest, Lease, Outgoing, Recovered, Settlement};
@@ -157,7 +158,7 @@ impl Tables {
             self.plan_entry_again(&row.entry, at);
         }
         if let (Some(row), Settlement::Rejected { remember: Some(kind), .. }) = (&settled, end)
-            && self.put_suppressed(&row.entry.notice.address, *kind, at, (SaidBy::Refusal, Some(lease.key)))
+            && self.put_suppressed(&NewSuppression::of(&row.entry.notice, *kind, SaidBy::Refusal, at))
         {
             self.append(row.suppressed(*kind, at));
         }

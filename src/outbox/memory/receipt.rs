@@ -6,6 +6,7 @@ use super::tables::Tables;
 use crate::entry::{Delivery, Entry, Phase, State};
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
+use crate::outbox::feedback::NewSuppression;
 use crate::outbox::transition::ARRIVED;
 use crate::receipt::{About, DeliveryStatus, Receipt, Received, Undelivered};
 use crate::suppression::SaidBy;
@@ -36,7 +37,7 @@ impl Tables {
             self.append(unsuppressed);
         }
         if let (Some(row), Some(kind)) = (row, receipt.remember)
-            && self.put_suppressed(&row.entry.notice.address, kind, now, (SaidBy::Receipt, Some(key)))
+            && self.put_suppressed(&NewSuppression::of(&row.entry.notice, kind, SaidBy::Receipt, now))
         {
             self.append(row.suppressed(kind, now));
         }

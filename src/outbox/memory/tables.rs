@@ -14,6 +14,7 @@ use crate::known::Known;
 use crate::known::resend::{Resent, again};
 use crate::ledger::{Anchor, Event, LedgerRow};
 use crate::notice::{Notice, NoticeKey, Omission, Reason};
+use crate::outbox::feedback::NewSuppression;
 use crate::outbox::outgoing::Alone;
 use crate::outbox::transition::Row;
 use crate::outbox::words::resent;
@@ -316,7 +317,7 @@ impl Tables {
 
     /// A person puts an address on the list: somebody at the practice, or its owner.
     pub(super) fn suppress(&mut self, now: DateTime<Utc>, address: &Address, kind: Suppression, said_by: SaidBy) -> bool {
-        let put = self.put_suppressed(address, kind, now, (said_by, None));
+        let put = self.put_suppressed(&NewSuppression { address, kind, since: now, said_by, notice: None });
         if put {
             self.append(LedgerRow::new(now, Event::Suppressed, &format!("{}: {}", kind.as_str(), named(&suppression_key(address)))));
         }
@@ -354,23 +355,14 @@ impl Tables {
         }
     }
 
-    pub(super) fn put_suppressed(
-        &mut self,
-        address: &Address,
-        kind: Suppression,
-        since: DateTime<Utc>,
-        from: (SaidBy, Option<NoticeKey>),
-    ) -> bool {
-        let key = suppression_key(address);
-        let known = self.suppressions.get(&key).map(|s| s.kind);
-        if known.is_some() && (known, kind) != (Some(Suppression::Bounced), Suppression::OptedOut) {
+    pub(super) fn put_suppressed(&mut self, new: &NewSuppression<'_>) -> bool {
+        let listed = new.listed();
+        let known = self.suppressions.get(&listed.key).map(|s| s.kind);
+        if known.is_some() && (known, new.kind) != (Some(Suppression::Bounced), Suppression::OptedOut) {
             return false;
         }
-        self.fence(&key, from.1);
-        self.suppressions.insert(
-            key.clone(),
-            SuppressedAddress { key, kind, since, shown: address.to_string(), said_by: from.0, notice: from.1.map(|key| key.to_string()) },
-        );
+        self.fence(&listed.key, new.notice);
+        self.suppressions.insert(listed.key.clone(), listed);
         true
     }
 

@@ -16,6 +16,7 @@ use super::suppression;
 use crate::entry::{AttemptEnd, Phase, State};
 use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
+use crate::outbox::feedback::NewSuppression;
 use crate::outbox::frozen::Packed;
 use crate::outbox::{Begin, Lease, Outgoing, Settlement, outgoing};
 use crate::suppression::SaidBy;
@@ -231,7 +232,7 @@ impl<'a> AttemptBatch<'a> {
             suppression::plan_again(tx, &row.entry.source, row.entry.notice.session, at).await?;
         }
         if let Settlement::Rejected { remember: Some(kind), .. } = end
-            && suppression::put(tx, &row.entry.notice.address, *kind, at, (SaidBy::Refusal, Some(lease.key))).await?
+            && suppression::put(tx, &NewSuppression::of(&row.entry.notice, *kind, SaidBy::Refusal, at)).await?
         {
             tx.append(row.suppressed(*kind, at))?;
         }

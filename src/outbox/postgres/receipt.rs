@@ -15,6 +15,7 @@ use crate::entry::AttemptEnd;
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::RecentEnd;
+use crate::outbox::feedback::NewSuppression;
 use crate::outbox::transition::ARRIVED;
 use crate::receipt::{About, DeliveryStatus, Receipt, Received, Undelivered};
 use crate::session::ParticipantRef;
@@ -62,7 +63,7 @@ pub(super) async fn receive(tx: &Tx<'_>, now: DateTime<Utc>, receipt: &Receipt) 
         tx.append(row.unsuppressed(ARRIVED, now))?;
     }
     if let Some(kind) = receipt.remember
-        && suppression::put(tx, &row.entry.notice.address, kind, now, (SaidBy::Receipt, Some(of))).await?
+        && suppression::put(tx, &NewSuppression::of(&row.entry.notice, kind, SaidBy::Receipt, now)).await?
     {
         tx.append(row.suppressed(kind, now))?;
     }

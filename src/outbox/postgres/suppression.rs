@@ -12,21 +12,16 @@ use super::open::reference_key;
 use crate::contact::Address;
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
+use crate::outbox::feedback::NewSuppression;
 use crate::session::SessionId;
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, keyed_name, suppression_key};
 
 /// Puts an address on the list. `false`: it is there already. An opt-out replaces a bounce, and is never weakened to one.
-pub(super) async fn put(
-    tx: &Tx<'_>,
-    address: &Address,
-    kind: Suppression,
-    since: DateTime<Utc>,
-    (said_by, notice): (SaidBy, Option<NoticeKey>),
-) -> Res<bool> {
-    let suppressed = suppression_key(address);
-    let put = insert(tx, (&suppressed, &address.to_string()), (kind, since), (said_by, notice)).await?;
+pub(super) async fn put(tx: &Tx<'_>, new: &NewSuppression<'_>) -> Res<bool> {
+    let listed = new.listed();
+    let put = insert(tx, &listed, new.notice).await?;
     if put {
-        fence(tx, &suppressed, notice).await?;
+        fence(tx, &listed.key, new.notice).await?;
     }
     Ok(put)
 }
@@ -49,21 +44,16 @@ async fn fence(tx: &Tx<'_>, suppressed: &str, notice: Option<NoticeKey>) -> Res<
     Ok(())
 }
 
-/// `of` and the address as it prints.
-async fn insert(
-    tx: &Tx<'_>,
-    (of, shown): (&str, &str),
-    (kind, since): (Suppression, DateTime<Utc>),
-    (said_by, notice): (SaidBy, Option<NoticeKey>),
-) -> Res<bool> {
+/// `notice`: whose rejection or receipt says so, if it is of this store.
+async fn insert(tx: &Tx<'_>, one: &SuppressedAddress, notice: Option<NoticeKey>) -> Res<bool> {
     let sql =
         "INSERT INTO suppression AS s (practice, address_key, kind, since, shown, notice_key, said_by) VALUES ($1, $2, $3, $4, $5, $6, $7)
                ON CONFLICT (practice, address_key) DO UPDATE
                SET kind = excluded.kind, since = excluded.since, notice_key = excluded.notice_key, said_by = excluded.said_by
                WHERE s.kind = 'bounced' AND excluded.kind = 'opted_out'";
-    let sealed = tx.sealer.seal_alike("suppression", of)?;
+    let sealed = tx.sealer.seal_alike("suppression", &one.key)?;
     let notice = notice.as_ref().map(|key| &key.0[..]);
-    let values: Values<'_> = &[&tx.practice, &sealed, &kind.as_str(), &ms(since), &shown, &notice, &said_by.as_str()];
+    let values: Values<'_> = &[&tx.practice, &sealed, &one.kind.as_str(), &ms(one.since), &one.shown, &notice, &one.said_by.as_str()];
     Ok(tx.execute(sql, values).await? == 1)
 }
 
@@ -71,7 +61,7 @@ async fn insert(
 pub(super) async fn import(tx: &Tx<'_>, now: DateTime<Utc>, from: &[SuppressedAddress]) -> Res<usize> {
     let mut added = 0;
     for one in from {
-        added += usize::from(insert(tx, (&one.key, &one.shown), (one.kind, one.since), (one.said_by, None)).await?);
+        added += usize::from(insert(tx, one, None).await?);
     }
     tx.note(now, Event::Suppressed, &format!("{added} taken over from another store"))?;
     Ok(added)
@@ -79,7 +69,7 @@ pub(super) async fn import(tx: &Tx<'_>, now: DateTime<Utc>, from: &[SuppressedAd
 
 /// A person puts one on it: somebody at the practice, or its owner.
 pub(super) async fn suppress(tx: &Tx<'_>, now: DateTime<Utc>, address: &Address, kind: Suppression, said_by: SaidBy) -> Res<bool> {
-    let put = put(tx, address, kind, now, (said_by, None)).await?;
+    let put = put(tx, &NewSuppression { address, kind, since: now, said_by, notice: None }).await?;
     if put {
         let named = named(tx, &suppression_key(address)).await?;
         tx.note(now, Event::Suppressed, &format!("{}: {named}", kind.as_str()))?;

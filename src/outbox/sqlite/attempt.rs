@@ -10,13 +10,14 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{key, ms, opt_at, opt_phase, phase_word, store_now, word};
 use super::frozen;
-use super::history::{self, Step};
+use super::history::{self, StepOf, Stepped};
 use super::notices::{self, Before, COLUMN_COUNT, COLUMNS, find, record};
 use super::tx::Tx;
 use super::{known, query, receipt, suppression};
 use crate::entry::{AttemptEnd, Entry, Phase, State};
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
+use crate::outbox::feedback::NewSuppression;
 use crate::outbox::frozen::Packed;
 use crate::outbox::standing::ClaimState;
 use crate::outbox::transition::Row;
@@ -85,8 +86,12 @@ impl Claimer<'_> {
             entry.state.as_str(),
         ])?;
         let notice = &entry.notice;
-        let step = Step { key: notice.key, session: notice.session.0, participation: notice.participation.0 };
-        history::step(connection, &step, Event::Claimed, (entry.state, State::Claimed), (self.request.now, None))?;
+        let step = StepOf { key: notice.key, session: notice.session.0, participation: notice.participation.0 };
+        history::step(
+            connection,
+            &step,
+            Stepped { event: Event::Claimed, from: entry.state, to: State::Claimed, at: self.request.now, detail: None },
+        )?;
         let known = known::participant(connection, &entry.source, notice.session, notice.participation)?;
         let frozen = if row.doubt.is_some() { query::content(connection, notice.key)? } else { None };
         let frozen_at = if frozen.is_some() { query::last_begun(connection, number)? } else { None };
@@ -147,7 +152,7 @@ pub(super) fn lapse(connection: &Tx<'_>, now: DateTime<Utc>) -> rusqlite::Result
 /// A row at one of its steps: what the rules ask about, and what is written beside it.
 struct Found {
     number: i64,
-    step: Step,
+    step: StepOf,
     standing: ClaimState,
     /// Of its session, now.
     revision: i64,
@@ -161,7 +166,7 @@ fn find_standing(connection: &Connection, lease: Lease) -> rusqlite::Result<Opti
     let found = |row: &rusqlite::Row<'_>| {
         Ok(Found {
             number: row.get(0)?,
-            step: Step { key: lease.key, session: row.get(1)?, participation: row.get(2)? },
+            step: StepOf { key: lease.key, session: row.get(1)?, participation: row.get(2)? },
             standing: ClaimState { epoch: row.get(3)?, state: word(row, 4)?, phase: opt_phase(row, 5)?, lease_until: opt_at(row, 6)? },
             revision: row.get(7)?,
             attempts: row.get(8)?,
@@ -177,7 +182,11 @@ pub(super) fn begin(connection: &Tx<'_>, begin: &Begin, packed: &Packed<'_>) -> 
         return Ok(false);
     }
     start(connection, &found, (begin, packed), Phase::Pre)?;
-    history::step(connection, &found.step, Event::Begun, (found.standing.state, State::Sending), (begin.at, Some(&begin.transport)))?;
+    history::step(
+        connection,
+        &found.step,
+        Stepped { event: Event::Begun, from: found.standing.state, to: State::Sending, at: begin.at, detail: Some(&begin.transport) },
+    )?;
     Ok(true)
 }
 
@@ -193,7 +202,11 @@ pub(super) fn take(connection: &Tx<'_>, begin: &Begin, packed: &Packed<'_>, marg
         return Ok(false);
     }
     start(connection, &found, (begin, packed), Phase::Doubt)?;
-    history::step(connection, &found.step, Event::Doubted, (found.standing.state, State::Sending), (now, Some(&begin.transport)))?;
+    history::step(
+        connection,
+        &found.step,
+        Stepped { event: Event::Doubted, from: found.standing.state, to: State::Sending, at: now, detail: Some(&begin.transport) },
+    )?;
     Ok(true)
 }
 
@@ -220,7 +233,11 @@ pub(super) fn doubt(connection: &Tx<'_>, lease: Lease, revision: i64, margin: Ti
         return Ok(false);
     }
     connection.prepare_cached("UPDATE notice SET phase = 'doubt' WHERE id = ?1")?.execute([found.number])?;
-    history::step(connection, &found.step, Event::Doubted, (State::Sending, State::Sending), (now, None))?;
+    history::step(
+        connection,
+        &found.step,
+        Stepped { event: Event::Doubted, from: State::Sending, to: State::Sending, at: now, detail: None },
+    )?;
     Ok(true)
 }
 
@@ -234,7 +251,11 @@ pub(super) fn reroute(connection: &Tx<'_>, lease: Lease, transport: &str) -> rus
         // Refused there: of this one nothing was sent yet.
         connection.prepare_cached("UPDATE notice SET phase = 'pre' WHERE id = ?1")?.execute([found.number])?;
     }
-    history::step(connection, &found.step, Event::Rerouted, (State::Sending, State::Sending), (store_now(connection)?, Some(transport)))?;
+    history::step(
+        connection,
+        &found.step,
+        Stepped { event: Event::Rerouted, from: State::Sending, to: State::Sending, at: store_now(connection)?, detail: Some(transport) },
+    )?;
     Ok(true)
 }
 
@@ -278,7 +299,11 @@ fn accept(
         "UPDATE notice SET state = 'accepted', reason = NULL, phase = NULL, next_attempt_at = NULL, accepted_at = ?2, server_reply = ?3,
                                  reference = ?4, changed_at = ?2, owner = NULL, lease_until = NULL, claimed_from = NULL WHERE id = ?1";
     connection.prepare_cached(sql)?.execute(params![found.number, ms(at), reply, reference])?;
-    history::step(connection, &found.step, Event::Settled, (found.standing.state, State::Accepted), (at, Some(&end.detail())))?;
+    history::step(
+        connection,
+        &found.step,
+        Stepped { event: Event::Settled, from: found.standing.state, to: State::Accepted, at, detail: Some(&end.detail()) },
+    )?;
     Ok(true)
 }
 
@@ -310,8 +335,7 @@ pub(super) fn close_delivery(
 /// What a rejection says about the address, in the same transaction.
 fn remember(connection: &Tx<'_>, row: &Row, end: &Settlement, at: DateTime<Utc>) -> rusqlite::Result<()> {
     let Settlement::Rejected { remember: Some(kind), .. } = end else { return Ok(()) };
-    let notice = &row.entry.notice;
-    if suppression::put(connection, &notice.address, *kind, at, (SaidBy::Refusal, Some(notice.key)))? {
+    if suppression::put(connection, &NewSuppression::of(&row.entry.notice, *kind, SaidBy::Refusal, at))? {
         history::append(connection, &row.suppressed(*kind, at))?;
     }
     Ok(())

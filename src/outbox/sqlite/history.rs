@@ -106,20 +106,23 @@ pub(super) fn link_all(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Which notice takes a step.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Step {
+pub(super) struct StepOf {
     pub(super) key: NoticeKey,
     pub(super) session: i64,
     pub(super) participation: i64,
 }
 
+/// What a step was.
+pub(super) struct Stepped<'a> {
+    pub(super) event: Event,
+    pub(super) from: State,
+    pub(super) to: State,
+    pub(super) at: DateTime<Utc>,
+    pub(super) detail: Option<&'a str>,
+}
+
 /// Adds the row of a step that has no reason, as all steps of an attempt are: with what is at hand, in the transaction of what it tells.
-pub(super) fn step(
-    tx: &Tx<'_>,
-    step: &Step,
-    event: Event,
-    (from, to): (State, State),
-    (at, detail): (DateTime<Utc>, Option<&str>),
-) -> rusqlite::Result<()> {
+pub(super) fn step(tx: &Tx<'_>, step: &StepOf, Stepped { event, from, to, at, detail }: Stepped<'_>) -> rusqlite::Result<()> {
     let row = LedgerRow {
         key: Some(step.key.to_string()),
         session_id: Some(SessionId(step.session)),

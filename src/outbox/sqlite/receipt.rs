@@ -11,6 +11,7 @@ use super::tx::Tx;
 use super::{history, suppression};
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
+use crate::outbox::feedback::NewSuppression;
 use crate::outbox::transition::{ARRIVED, Row};
 use crate::receipt::{About, DeliveryStatus, Receipt, Received, Undelivered};
 use crate::session::{ParticipationId, SessionId};
@@ -66,7 +67,7 @@ pub(super) fn receive(connection: &Tx<'_>, now: DateTime<Utc>, receipt: &Receipt
         history::append(connection, &row.unsuppressed(ARRIVED, now))?;
     }
     if let Some(kind) = receipt.remember
-        && suppression::put(connection, &row.entry.notice.address, kind, now, (SaidBy::Receipt, Some(key)))?
+        && suppression::put(connection, &NewSuppression::of(&row.entry.notice, kind, SaidBy::Receipt, now))?
     {
         history::append(connection, &row.suppressed(kind, now))?;
     }

@@ -11,21 +11,16 @@ use super::tx::Tx;
 use crate::contact::Address;
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
+use crate::outbox::feedback::NewSuppression;
 use crate::session::SessionId;
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, keyed_name, suppression_key};
 
 /// Puts an address on the list. `false`: it is there already. An opt-out replaces a bounce, and is never weakened to one.
-pub(super) fn put(
-    connection: &Connection,
-    address: &Address,
-    kind: Suppression,
-    since: DateTime<Utc>,
-    (said_by, notice): (SaidBy, Option<NoticeKey>),
-) -> rusqlite::Result<bool> {
-    let shown = (suppression_key(address), address.to_string());
-    let put = insert(connection, (&shown.0, &shown.1), (kind, since), (said_by, notice))?;
+pub(super) fn put(connection: &Connection, new: &NewSuppression<'_>) -> rusqlite::Result<bool> {
+    let listed = new.listed();
+    let put = insert(connection, &listed, new.notice)?;
     if put {
-        fence(connection, &shown.0, notice)?;
+        fence(connection, &listed.key, new.notice)?;
     }
     Ok(put)
 }
@@ -52,19 +47,14 @@ fn fence(connection: &Connection, suppressed: &str, notice: Option<NoticeKey>) -
     Ok(())
 }
 
-/// `key` and the address as it prints.
-fn insert(
-    connection: &Connection,
-    (key, shown): (&str, &str),
-    (kind, since): (Suppression, DateTime<Utc>),
-    (said_by, notice): (SaidBy, Option<NoticeKey>),
-) -> rusqlite::Result<bool> {
+/// `notice`: whose rejection or receipt says so, if it is of this store.
+fn insert(connection: &Connection, one: &SuppressedAddress, notice: Option<NoticeKey>) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO suppression (address_key, kind, since, shown, notice_key, said_by)
                VALUES (seal_alike('suppression', ?1), ?2, ?3, ?4, ?5, ?6)
                ON CONFLICT (address_key) DO UPDATE
                SET kind = excluded.kind, since = excluded.since, notice_key = excluded.notice_key, said_by = excluded.said_by
                WHERE kind = 'bounced' AND excluded.kind = 'opted_out'";
-    let values = params![key, kind.as_str(), ms(since), shown, notice.map(|k| k.0), said_by.as_str()];
+    let values = params![one.key, one.kind.as_str(), ms(one.since), one.shown, notice.map(|k| k.0), one.said_by.as_str()];
     Ok(connection.prepare_cached(sql)?.execute(values)? == 1)
 }
 
@@ -72,7 +62,7 @@ fn insert(
 pub(super) fn import(connection: &Tx<'_>, now: DateTime<Utc>, from: &[SuppressedAddress]) -> rusqlite::Result<usize> {
     let mut added = 0;
     for one in from {
-        added += usize::from(insert(connection, (&one.key, &one.shown), (one.kind, one.since), (one.said_by, None))?);
+        added += usize::from(insert(connection, one, None)?);
     }
     history::note(connection, now, Event::Suppressed, &format!("{added} taken over from another store"))?;
     Ok(added)
@@ -86,7 +76,7 @@ pub(super) fn suppress(
     kind: Suppression,
     said_by: SaidBy,
 ) -> rusqlite::Result<bool> {
-    let put = put(connection, address, kind, now, (said_by, None))?;
+    let put = put(connection, &NewSuppression { address, kind, since: now, said_by, notice: None })?;
     if put {
         history::note(
             connection,

@@ -189,7 +189,7 @@ pub(super) async fn unreachable(State(shared): State<Arc<Shared>>, RawQuery(text
     let office = &shared.office;
     let now = office.clock.now();
     let days = TimeDelta::days(i64::try_from(query.days()?).unwrap_or(1));
-    let unreachable = agenda::unreachable(&office.desk, (now, now + days), SESSIONS_MAX, now).await?;
+    let unreachable = agenda::unreachable(&office.desk, now..now + days, SESSIONS_MAX, now).await?;
     Ok(answer(StatusCode::OK, &Unreachable { unreachable }))
 }
 

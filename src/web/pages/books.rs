@@ -364,7 +364,7 @@ pub(super) async fn messages(State(shared): State<Arc<Shared>>, headers: HeaderM
     let context = shared.context(&headers)?;
     let first = context.today().checked_sub_days(Days::new(BEFORE)).unwrap_or(context.today());
     let dates: Vec<_> = (0..=DAYS).filter_map(|n| first.checked_add_days(Days::new(n))).collect();
-    let edges: Vec<_> = dates.iter().map(|day| context.span(*day, 0).0).collect();
+    let edges: Vec<_> = dates.iter().map(|day| context.span(*day, 0).start).collect();
     let counts = context.office.desk.outbox.count_between(&edges).await?;
     let sum = |of: &HashMap<NoticeState, u64>, states: &[NoticeState]| states.iter().filter_map(|s| of.get(s)).sum::<u64>();
     // An even number: half of it stands at the axis.

@@ -1,6 +1,7 @@
 //! The sessions of some days: what needs somebody first, and all of them, however many there are, in pages.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use askama::Template;
@@ -68,7 +69,7 @@ pub(super) async fn sessions(
     let span = query.get("days").parse().unwrap_or(1).clamp(1, DAYS_MAX);
     let state = STATES.iter().find(|(word, _)| *word == query.get("state")).map_or("", |(word, _)| *word);
     let desk = &context.office.desk;
-    let (begin, end) = context.span(from, span);
+    let Range { start: begin, end } = context.span(from, span);
     let mut ids = desk.outbox.starting(begin, end, SPAN_MAX).await?;
     if let Some(wanted) = in_state(&context, state).await? {
         ids.retain(|(_, id)| wanted.contains(id));

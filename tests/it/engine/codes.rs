@@ -107,7 +107,7 @@ async fn what_waits_of_a_source_that_is_gone_is_listed_before_it_lapses() {
     let rows = unreachable::unreachable(&desk, world.clock.now()).await.unwrap();
     let held: Vec<_> = rows.iter().filter(|row| row.reason == "held").map(|row| (row.session_id.0, row.detail.clone().unwrap())).collect();
     assert!(matches!(&held[..], [(1, why)] if why.contains("source_gone")), "{rows:?}");
-    let days = (world.clock.now(), at("2026-12-01T00:00:00Z"));
+    let days = world.clock.now()..at("2026-12-01T00:00:00Z");
     let page = agenda::unreachable(&desk, days, usize::MAX, world.clock.now()).await.unwrap();
     assert!(page.iter().any(|row| row.session_id.0 == 1 && row.reason == "held"), "the page says it, too: {page:?}");
 }
