@@ -3,6 +3,7 @@ process ends, however it ends."""
 import contextlib
 import os
 import pwd
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -129,8 +130,10 @@ class Pooler:
         program = os.environ.get("PUNCTUAL_PGBOUNCER", "/usr/sbin/pgbouncer")
         if not Path(program).exists():
             raise SystemExit("no PgBouncer is there: name it by PUNCTUAL_PGBOUNCER, or apt-get install pgbouncer")
+        # Whoever runs it may not reach the place where it lies.
+        program = shutil.copy(program, self.folder / "pgbouncer")
         script = '"$1" -q "$2/pgbouncer.ini" & pooler=$!; cat >/dev/null; kill $pooler; wait $pooler; rm -rf "$2"'
-        self.keeper = subprocess.Popen(["sh", "-c", script, "keeper", program, str(self.folder)], stdin=subprocess.PIPE, start_new_session=True,
+        self.keeper = subprocess.Popen(["sh", "-c", script, "keeper", str(program), str(self.folder)], stdin=subprocess.PIPE, start_new_session=True,
                                        **self.account)
         since = time.monotonic()
         while not (self.folder / f".s.PGSQL.{self.port}").exists():
