@@ -333,7 +333,7 @@ fn say_which(cli: &Cli, config: &Config) {
 fn dispatch(cli: &Cli, config: Config, log: &logging::Log, heard: std::io::Result<Option<signals::Hearing>>) -> anyhow::Result<Exit> {
     let colors = table::Look::new(cli.color, cli.wide, cli.utc);
     match &cli.command {
-        Command::Run(_) => run::run(config, heard?, log, || config_for(cli).map_err(|mistakes| mistakes.to_string())),
+        Command::Run(args) => run::run(config, heard?, args.once, log, || config_for(cli).map_err(|mistakes| mistakes.to_string())),
         Command::Preview(args) => preview::preview(config, args, cli.json, colors),
         Command::Check { online, offline, name_server } => {
             let reach = if *offline {

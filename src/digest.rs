@@ -161,21 +161,51 @@ pub struct Digest {
 impl Digest {
     /// Sends what is due. Asked every minute; costs nothing when nothing is.
     pub async fn tick(&self) -> outbox::Result<()> {
-        let Some(scheduled_at) = self.settings.due(self.clock.now()) else { return Ok(()) };
-        let is_done = *self.done.lock().unwrap_or_else(PoisonError::into_inner) == Some(scheduled_at);
+        let now = self.clock.now();
+        let times = self.settings.lately(now);
+        let Some(last) = times.first().map(|scheduled| scheduled.at) else { return Ok(()) };
+        let is_done = *self.done.lock().unwrap_or_else(PoisonError::into_inner) == Some(last);
         if is_done {
             return Ok(());
         }
+        let is_over = self.lapse(&times, now).await?
+            && match self.settings.due(now) {
+                Some(scheduled_at) => self.send_and_look(scheduled_at).await?,
+                None => true,
+            };
+        if is_over {
+            *self.done.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+        }
+        Ok(())
+    }
+
+    /// Ends the letters of earlier times that never went: nobody reads yesterday's. Whether none waits any more.
+    async fn lapse(&self, times: &[Scheduled], now: DateTime<Utc>) -> outbox::Result<bool> {
+        let mut is_over = true;
+        for scheduled in times.iter().filter(|scheduled| scheduled.useful_until <= now) {
+            let open = self.outbox.staff_letters(scheduled.at).await?.into_iter().filter(|letter| letter.state == State::Waiting);
+            for letter in open {
+                let Some(lease) = dispatch::claim(&*self.outbox, &self.owner, (Outgoing::Letter, letter.key), now).await? else {
+                    is_over = false;
+                    continue;
+                };
+                tracing::warn!(scheduled = %scheduled.at, "the letter to the practice was not sent in time, and goes no more");
+                let lapsed = Settlement::Ended { state: State::Lapsed, reason: Reason::Lapsed };
+                self.outbox.settle(now, vec![(lease, lapsed)]).await?;
+            }
+        }
+        Ok(is_over)
+    }
+
+    /// Sends what is due of that time. Whether nothing is left to do for it.
+    async fn send_and_look(&self, scheduled_at: DateTime<Utc>) -> outbox::Result<bool> {
         let (_, waits) = self.send_due(scheduled_at).await?;
         // What waits for it would take each turn as it comes, as long as there is a backlog.
         self.lane.keep_turn(waits);
         let letters = self.outbox.staff_letters(scheduled_at).await?;
         let is_open = |state| matches!(state, State::Waiting | State::Claimed | State::Sending);
         let open = |to| letters.iter().find(|l| l.recipient == recipient(to)).is_none_or(|l| is_open(l.state));
-        if !self.settings.to.iter().any(open) {
-            *self.done.lock().unwrap_or_else(PoisonError::into_inner) = Some(scheduled_at);
-        }
-        Ok(())
+        Ok(!self.settings.to.iter().any(open))
     }
 
     /// Sends the letter of that time to those for whom it is not over, and whose next attempt is due.

@@ -4,11 +4,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use sha2::{Digest, Sha256};
-use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::{oneshot, watch};
 
 use super::logging::Log;
 use super::signals::{Hearing, Signals};
@@ -38,20 +39,22 @@ const STARTS_WITHIN: Duration = Duration::from_secs(10);
 /// How long a new configuration waits until the old one has let go of the store.
 const FREE_WITHIN: Duration = Duration::from_secs(10);
 
-/// `heard`: the signals of a daemon; `None`: `--once`. `load` reads the configuration again, for SIGHUP or new zone data: one without a mistake takes the place of the old one, one with a mistake is
+/// `once`: it ends by itself. `load` reads the configuration again, for SIGHUP or new zone data: one without a mistake takes the place of the old one, one with a mistake is
 /// told and changes nothing. What was looked at is what takes over, whatever is in the file by then.
-pub(super) fn run(config: Config, heard: Option<Hearing>, log: &Log, load: impl Fn() -> Result<Config, String>) -> anyhow::Result<Exit> {
+pub(super) fn run(
+    config: Config,
+    heard: Option<Hearing>,
+    once: bool,
+    log: &Log,
+    load: impl Fn() -> Result<Config, String>,
+) -> anyhow::Result<Exit> {
     if config.sources.is_empty() {
         anyhow::bail!("there is no source to walk: name one in the configuration ([[source]])");
     }
-    let Some(Hearing { hearing, mut signals }) = heard else {
-        return runtime()?.block_on(async {
-            let engine = Engine::start(config, Arc::new(WallClock)).await?;
-            let begun = WallClock.now();
-            let report = engine.once().await?;
-            exit_of(&engine, &report, begun).await
-        });
-    };
+    let Hearing { hearing, mut signals } = heard.context("it hears no signals")?;
+    if once {
+        return run_once(config, &hearing, &mut signals);
+    }
     let mut config = config;
     loop {
         // Nothing of an old configuration is left over: all that it began ends with what it ran on.
@@ -67,6 +70,28 @@ pub(super) fn run(config: Config, heard: Option<Hearing>, log: &Log, load: impl 
         tracing::info!("the new configuration is taken");
         wait_until_free(&config);
     }
+}
+
+/// `--once`, until it is done or told to end.
+fn run_once(config: Config, hearing: &Runtime, signals: &mut Signals) -> anyhow::Result<Exit> {
+    let runtime = runtime()?;
+    let (end, told) = oneshot::channel();
+    let mut running = runtime.spawn(async move {
+        let engine = Engine::start(config, Arc::new(WallClock)).await?;
+        let begun = WallClock.now();
+        match engine.once_until(async { drop(told.await) }).await? {
+            Some(report) => exit_of(&engine, &report, begun).await,
+            None => Ok(Exit::Done),
+        }
+    });
+    hearing.block_on(async {
+        tokio::select! {
+            ended = &mut running => return ended?,
+            () = signals.end() => {}
+        }
+        end.send(()).ok();
+        running.await?
+    })
 }
 
 /// One configuration, until it is told to end; what takes its place, if that is meant.
@@ -120,10 +145,9 @@ fn wait_until_free(config: &Config) {
     }
 }
 
-/// If the command is that of a daemon.
+/// If the command is one that finishes what it has begun.
 pub(super) fn hear(command: &Command) -> std::io::Result<Option<Hearing>> {
-    let is_daemon = matches!(command, Command::Run(args) if !args.once);
-    is_daemon.then(Hearing::begin).transpose()
+    matches!(command, Command::Run(_)).then(Hearing::begin).transpose()
 }
 
 /// The configuration that is in force.

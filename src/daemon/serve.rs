@@ -4,6 +4,7 @@
 //! keeps its time-outs, the letter to the practice and an answer to a reply as well, while the sources are polled and the server answers as before.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use tokio::sync::{MutexGuard, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::JobScheduler;
 
-use super::Engine;
 use super::intake::Intake;
+use super::{Engine, OnceReport};
 use crate::dispatch::{Lane, RECALLED, Span};
 use crate::entry::{AttemptEnd, State};
 use crate::outbox::{self, Act, Filter, StoreError};
@@ -25,6 +26,9 @@ const REST: Duration = Duration::from_millis(100);
 
 /// So long an end waits for its mark.
 const MARK_WITHIN: Duration = Duration::from_secs(5);
+
+/// Said of what is left at an end.
+const LATE: &str = "some attempts did not end in time: the next start takes them back, or reports them as in doubt";
 
 /// How serving ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -103,10 +107,35 @@ impl Engine {
             while lanes.join_next().await.is_some() {}
         };
         if tokio::time::timeout(self.stop_within, finish).await.is_err() {
-            tracing::warn!("some attempts did not end in time: the next start takes them back, or reports them as in doubt");
+            tracing::warn!("{LATE}");
         }
         outcome?;
         self.mark_at_last().await
+    }
+
+    /// [`Engine::once`], unless it is told to end: then nothing new leaves, and what may have been taken has as long for its answer as in any stop. `None`:
+    /// it was told.
+    pub async fn once_until(&self, told: impl Future<Output = ()>) -> anyhow::Result<Option<OnceReport>> {
+        let mut once = pin!(self.once());
+        tokio::select! {
+            report = &mut once => return report.map(Some),
+            () = told => {}
+        }
+        tracing::info!("stopping: what is in hand is finished");
+        self.lanes.iter().for_each(|(lane, _)| lane.shut());
+        let lanes: Vec<&Lane> = self.lanes.iter().map(|(lane, _)| &**lane).collect();
+        let rest = async {
+            tokio::select! {
+                report = once => report.map(drop),
+                () = answered(&lanes) => Ok(()),
+            }
+        };
+        if let Ok(ended) = tokio::time::timeout(self.stop_within, rest).await {
+            ended?;
+        } else {
+            tracing::warn!("{LATE}");
+        }
+        self.mark_at_last().await.map(|()| None)
     }
 
     /// Of a database that is away nothing is marked: the next start finds what there is.

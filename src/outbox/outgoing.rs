@@ -82,6 +82,9 @@ pub(crate) struct Alone {
     pub(crate) outcome: Option<AloneEnd>,
 }
 
+/// An answer left, and the gateway did not take it: whoever asks again is answered again.
+pub(crate) const NOT_TAKEN: &str = "not taken";
+
 /// What became of a message that is no notice, or of an attempt of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AloneEnd {
@@ -105,7 +108,7 @@ impl AloneEnd {
     const OWN: [(Self, &str); 6] = [
         (Self::Doubt, "doubt"),
         (Self::Open, "open"),
-        (Self::NotTaken, "not taken"),
+        (Self::NotTaken, NOT_TAKEN),
         (Self::Empty, "empty"),
         (Self::Restored, "restored"),
         (Self::NotSent, NOT_SENT),
@@ -252,7 +255,7 @@ impl Row<Alone> {
         self.doubt = None;
         let outcome = match (end, kind) {
             (Settlement::Accepted { reply, .. }, Outgoing::Answer) if reply == NOT_SENT => AloneEnd::NotSent,
-            (Settlement::Ended { .. }, Outgoing::Letter) => AloneEnd::Empty,
+            (Settlement::Ended { state: State::Cancelled, .. }, Outgoing::Letter) => AloneEnd::Empty,
             (Settlement::Retry { .. }, Outgoing::Letter) => AloneEnd::Open,
             (Settlement::Retry { .. }, _) if left => AloneEnd::NotTaken,
             (Settlement::Retry { .. } | Settlement::Return { .. }, _) => return Ok(None),

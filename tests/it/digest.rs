@@ -284,6 +284,21 @@ async fn each_answer_has_its_state_and_what_failed_is_tried_again_later() {
     }
 }
 
+/// One that no server took within its time does not wait for ever.
+#[tokio::test]
+async fn a_letter_that_never_went_lapses() {
+    const AT: &str = "2026-11-24T12:00:00Z";
+    let world = World::new("2026-11-24T09:00:00Z").await;
+    world.answers(&[Answer::Fault]);
+    let tried = world.tick(AT).await;
+    assert_eq!(world.state(AT).await, [(State::Waiting, 1)]);
+    assert_eq!(world.tick("2026-11-25T00:00:30Z").await, tried);
+    assert_eq!(world.state(AT).await, [(State::Lapsed, 1)]);
+    let ledger = world.outbox.ledger(None, 0, usize::MAX).await.unwrap();
+    assert!(ledger.iter().any(|row| row.detail.as_deref().is_some_and(|detail| detail.contains("lapsed"))), "{ledger:?}");
+    assert_eq!(world.tick("2026-11-25T12:00:00Z").await, tried + 1, "the next one goes");
+}
+
 #[tokio::test]
 async fn a_process_that_ends_behind_the_point_of_no_return_sends_no_second_letter() {
     let world = World::new("2026-11-24T09:00:00Z").await;

@@ -159,6 +159,7 @@ macro_rules! conformance {
             a_number_opts_in_again,
             a_kind_of_answer_rests_for_its_time,
             an_answer_during_a_walk_is_planned_by_the_next_one,
+            an_answer_that_was_not_taken_is_none,
             answers_go_with_the_contents_and_replies_with_the_history,
             an_rsvp_is_kept_and_plans_the_session_again,
             what_staff_said_is_not_lifted_by_a_reply,

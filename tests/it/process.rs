@@ -5,6 +5,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use crate::servers::Gate;
+use crate::servers::smtp::{Server, Step};
 
 /// Nobody's.
 const SOMEBODY: u32 = 65_534;
@@ -60,6 +64,44 @@ fn it_leaves_no_core_and_nobody_reads_its_memory() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
+}
+
+/// A stop of `run --once`: what is on the wire gets its answer, and nothing else leaves.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_of_one_run_finishes_what_is_on_the_wire() {
+    let gate = Gate::shut();
+    let held = Arc::clone(&gate);
+    let relay = Server::start(move |at| (at.verb == ".").then(|| Step::Gate(Arc::clone(&held), "250 2.0.0 Ok: queued as 4F1A22"))).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "[practice]\nname = \"Lakeside\"\n[adopt]\ninvites = true\n[invite]\nsettle = \"0s\"\n[store]\nurl = \"sqlite://punctual.db\"\n\
+         [email]\nfrom = \"a@example.org\"\n[[email.relay]]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nconnections = 1\n\
+         [[source]]\nname = \"file\"\nkind = \"file\"\npath = \"sessions.json\"\n",
+        relay.port
+    );
+    fs::write(folder.path().join("punctual.toml"), config).unwrap();
+    let sessions: Vec<_> = (1..=3).map(|id| crate::push::session(id, 333_333_000 + id)).collect();
+    fs::write(folder.path().join("sessions.json"), serde_json::json!(sessions).to_string()).unwrap();
+    let log = folder.path().join("log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_punctual"));
+    command.args(["run", "--once"]).current_dir(folder.path()).stderr(fs::File::create(&log).unwrap());
+    let mut child = command.spawn().unwrap();
+    gate.is_reached().await;
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    while !fs::read_to_string(&log).unwrap().contains("stopping: what is in hand is finished") {
+        assert_eq!(child.try_wait().unwrap(), None, "{}", fs::read_to_string(&log).unwrap());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    (0..3).for_each(|_| gate.open());
+    let code = child.wait().unwrap().code();
+    assert_eq!(code, Some(0), "{}", fs::read_to_string(&log).unwrap());
+    assert_eq!(relay.bodies().len(), 1);
+    let listed = |state: &str| {
+        let mut list = Command::new(env!("CARGO_BIN_EXE_punctual"));
+        let done = list.args(["--json", "outbox", "list", "--state", state]).current_dir(folder.path()).output().unwrap();
+        String::from_utf8(done.stdout).unwrap().matches("\"invite\"").count()
+    };
+    assert_eq!((listed("accepted"), listed("unknown")), (1, 0), "{}", fs::read_to_string(&log).unwrap());
 }
 
 /// What was deleted is overwritten in the file; a stop leaves no copy of it in the log beside.

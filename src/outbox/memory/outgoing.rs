@@ -8,7 +8,7 @@ use crate::feedback::answer::Answer;
 use crate::feedback::reply::{PendingAnswer, since};
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
-use crate::outbox::outgoing::{Alone, AloneStep};
+use crate::outbox::outgoing::{Alone, AloneEnd, AloneStep};
 use crate::outbox::standing::Recovery;
 use crate::outbox::{ClaimAlone, Lease, StaffLetter};
 
@@ -41,8 +41,10 @@ impl Tables {
     /// Unless that number had one of its kind lately.
     pub(super) fn add_answer(&mut self, key: NoticeKey, to: &PhoneNumber, (answer, locale): (Answer, &str), now: DateTime<Utc>) {
         let after = since(answer, now);
-        if !self.answered.iter().any(|(whom, what, at)| whom == to && *what == answer && *at >= after) {
-            self.answered.push((to.clone(), answer, now));
+        // (What the gateway did not take is no answer.)
+        let reached = |key| self.alone.get(key).is_none_or(|row| row.entry.outcome != Some(AloneEnd::NotTaken));
+        if !self.answered.iter().any(|(whom, what, at, key)| whom == to && *what == answer && *at >= after && reached(key)) {
+            self.answered.push((to.clone(), answer, now, key));
             self.add_alone(Row::answer(key, to.clone(), (answer, locale), now));
         }
     }

@@ -93,7 +93,7 @@ impl Tables {
 
     /// Answers go with the contents; what they answer stays for the history, so that it is known when it comes again.
     pub(super) fn purge_replies(&mut self, content_before: DateTime<Utc>, history_before: DateTime<Utc>) {
-        self.answered.retain(|(_, _, at)| *at >= content_before);
+        self.answered.retain(|(_, _, at, _)| *at >= content_before);
         self.alone.retain(|_, row| {
             let before = if row.entry.what.kind() == Outgoing::Answer { content_before } else { history_before };
             row.entry.due_at >= before

@@ -52,7 +52,7 @@ pub(super) struct Tables {
     /// When each reply was taken.
     pub(super) replies: HashMap<NoticeKey, DateTime<Utc>>,
     /// Which numbers were answered what, and when.
-    pub(super) answered: Vec<(PhoneNumber, Answer, DateTime<Utc>)>,
+    pub(super) answered: Vec<(PhoneNumber, Answer, DateTime<Utc>, NoticeKey)>,
     /// What people wrote, in the order in which it came; and whether somebody read it.
     pub(super) said: Vec<(Written, bool)>,
     /// Letters to the practice, and answers to texts.

@@ -14,6 +14,7 @@ use crate::known::Answered;
 use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
+use crate::outbox::outgoing::NOT_TAKEN;
 use crate::outbox::words::by;
 use crate::session::{ParticipantRef, ParticipationId, SessionId};
 use crate::suppression::{SaidBy, Suppression, suppression_key};
@@ -51,8 +52,9 @@ pub(super) async fn take(tx: &Tx<'_>, now: DateTime<Utc>, taken: &AcceptedReply)
         }
     };
     if let Some((answer, locale)) = taken.answer.as_ref().filter(|(answer, _)| heard || !matches!(answer, Answer::Stopped)) {
-        let sql = "SELECT 1 FROM outgoing WHERE practice = $1 AND kind = 'answer' AND address_key = $2 AND answer = $3 AND due_at >= $4";
-        if !tx.exists(sql, &[&tx.practice, &who, &answer.as_str(), &ms(since(*answer, now))]).await? {
+        let sql = "SELECT 1 FROM outgoing WHERE practice = $1 AND kind = 'answer' AND address_key = $2 AND answer = $3 AND due_at >= $4
+                   AND outcome IS DISTINCT FROM $5";
+        if !tx.exists(sql, &[&tx.practice, &who, &answer.as_str(), &ms(since(*answer, now)), &NOT_TAKEN]).await? {
             outgoing::add(tx, &Row::answer(taken.key, taken.from.clone(), (*answer, locale), now), &who).await?;
         }
     }

@@ -15,6 +15,7 @@ use crate::known::Answered;
 use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
+use crate::outbox::outgoing::NOT_TAKEN;
 use crate::outbox::words::by;
 use crate::session::{ParticipantRef, ParticipationId, Rsvp, SessionId};
 use crate::suppression::{SaidBy, Suppression, suppression_key};
@@ -57,8 +58,9 @@ pub(super) fn take(connection: &Tx<'_>, now: DateTime<Utc>, taken: &AcceptedRepl
     };
     if let Some((answer, locale)) = taken.answer.as_ref().filter(|(answer, _)| heard || !matches!(answer, Answer::Stopped)) {
         let sql =
-            "SELECT 1 FROM outgoing WHERE kind = 'answer' AND address_key = seal_alike('suppression', ?1) AND answer = ?2 AND due_at >= ?3";
-        if !connection.prepare_cached(sql)?.exists(params![key, answer.as_str(), ms(since(*answer, now))])? {
+            "SELECT 1 FROM outgoing WHERE kind = 'answer' AND address_key = seal_alike('suppression', ?1) AND answer = ?2 AND due_at >= ?3
+             AND outcome IS NOT ?4";
+        if !connection.prepare_cached(sql)?.exists(params![key, answer.as_str(), ms(since(*answer, now)), NOT_TAKEN])? {
             outgoing::add(connection, &Row::answer(taken.key, taken.from.clone(), (*answer, locale), now), &key)?;
         }
     }

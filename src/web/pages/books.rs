@@ -11,7 +11,7 @@ use axum::response::Response;
 use chrono::Days;
 
 use super::shown::{Frame, Moment, capital, moment};
-use super::{PageContext, Trouble, actions, number};
+use super::{PageContext, Trouble, actions};
 use crate::contact::Address;
 use crate::desk::{called, outage, words};
 use crate::entry::State as NoticeState;
@@ -20,6 +20,7 @@ use crate::outbox::Filter;
 use crate::session::SessionId;
 use crate::suppression::{SaidBy, Suppression};
 use crate::web::auth::Form;
+use crate::web::problem::Problem;
 use crate::web::{Shared, page, to_the_end};
 
 /// Addresses on one page.
@@ -182,6 +183,11 @@ pub(super) async fn history(State(shared): State<Arc<Shared>>, RawQuery(query): 
     Ok(page::render(StatusCode::OK, &facts))
 }
 
+/// What stands in the field for a session.
+fn session_id(typed: &str) -> Result<SessionId, Trouble> {
+    typed.parse().map(SessionId).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "A session is a number, with digits alone.").into())
+}
+
 /// The rows of a page, and behind which the next one begins.
 async fn past(
     context: &PageContext<'_>,
@@ -189,7 +195,7 @@ async fn past(
     before: Option<i64>,
 ) -> Result<(Vec<LedgerRow>, Option<i64>), Trouble> {
     let outbox = &context.office.desk.outbox;
-    let of = if session.is_empty() { None } else { Some(SessionId(number(session)?)) };
+    let of = if session.is_empty() { None } else { Some(session_id(session)?) };
     let end = match before {
         Some(before) => before - 1,
         None => outbox.ledger_end().await?,

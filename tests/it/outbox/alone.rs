@@ -128,6 +128,25 @@ pub(super) async fn a_letter_and_an_answer_are_claimed_once(store: Store) {
     assert_eq!(store.all().await.len(), 0);
 }
 
+/// What the gateway did not take is no answer: whoever asks again is answered again.
+pub(super) async fn an_answer_that_was_not_taken_is_none(store: Store) {
+    let ask = async |id: &str, at: i64| {
+        let (key, answer) = (reply_key("twilio", "", id), Some((Answer::Help, "en".to_owned())));
+        let help = AcceptedReply { key, from: number(1), word: Word::Help, change: Changes::Nothing, answer, for_staff: None };
+        assert!(store.outbox.reply(minute(at), help).await.unwrap());
+        store.outbox.waiting_answers().await.unwrap().into_iter().map(|waiting| waiting.key).collect::<Vec<_>>()
+    };
+    let first = ask("SM1", 1).await;
+    assert_eq!(first.len(), 1);
+    let lease = store.claim_alone(Outgoing::Answer, first[0], 2).await.unwrap();
+    assert!(store.outbox.take(begin(lease, 2), MARGIN).await.unwrap());
+    assert!(store.settle_alone(lease, retry(3)).await);
+    assert!(!store.still_waits(Outgoing::Answer, first[0], 3).await, "it left, and does not go by itself");
+    let second = ask("SM2", 4).await;
+    assert_eq!(second, [reply_key("twilio", "", "SM2")]);
+    assert_eq!(ask("SM3", 5).await, second, "one at a time");
+}
+
 /// The steps until somebody dies; whether it may have left by then.
 const DEATHS: [(&[&str], bool); 7] = [
     (&[], false),
