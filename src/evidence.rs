@@ -82,7 +82,7 @@ pub struct Theirs {
 /// How the two sides compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum Comparison {
     /// Both, at about the same time.
     Same,
     /// Both, at different times.
@@ -93,7 +93,7 @@ pub enum Verdict {
     Extra,
 }
 
-impl Verdict {
+impl Comparison {
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -109,7 +109,7 @@ impl Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// How they compare.
-    pub verdict: Verdict,
+    pub verdict: Comparison,
     /// The session; `None`: the provider told somebody whom no source lists.
     pub session_id: Option<SessionId>,
     /// The person in it.
@@ -187,10 +187,10 @@ fn may_be(status: &str, occasion: Occasion) -> bool {
 
 fn row(meeting: Option<Meeting>, our: Option<&Ours>, their: Option<&Evidence>) -> Row {
     let verdict = match (our, their) {
-        (Some(our), Some(their)) if (our.at - their.at).abs() <= TOLERANCE => Verdict::Same,
-        (Some(_), Some(_)) => Verdict::TimeDiffers,
-        (None, _) => Verdict::Missing,
-        (Some(_), None) => Verdict::Extra,
+        (Some(our), Some(their)) if (our.at - their.at).abs() <= TOLERANCE => Comparison::Same,
+        (Some(_), Some(_)) => Comparison::TimeDiffers,
+        (None, _) => Comparison::Missing,
+        (Some(_), None) => Comparison::Extra,
     };
     Row {
         verdict,

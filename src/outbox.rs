@@ -42,7 +42,7 @@ pub use key::StoreKey;
 pub use nodes::{Leader, NodeRow, Nodes, Tended};
 pub use outgoing::{Scheduled, StaffLetter, letter_key};
 pub use queries::{Filter, Queries, SourceStatus, Status};
-pub use transports::{Answer, Ask, TransportName, TransportState, Transports};
+pub use transports::{TransportAnswer, TransportAsk, TransportName, TransportState, Transports};
 pub use upkeep::{Purged, Restored, Retention, Upkeep};
 pub use walks::{Applied, FindsAgain, NotedSession, Rest, Seen, SeenSession, SourcePart, SourceRow, Walk, WalkedSession, Walks};
 

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::config::raw::Mode;
 use crate::daemon::open_store;
 use crate::entry::State;
-use crate::evidence::{self, Ours, Row, Theirs, Verdict};
+use crate::evidence::{self, Comparison, Ours, Row, Theirs};
 use crate::ledger::Event;
 use crate::outbox::{Filter, Outbox};
 
@@ -46,7 +46,7 @@ pub(super) fn shadow(config: Config, args: &ShadowArgs, json: bool, colors: Look
     } else {
         print(&rows, &config, colors);
     }
-    Ok(if rows.iter().all(|r| r.row.verdict == Verdict::Same) { Exit::Done } else { Exit::Attention })
+    Ok(if rows.iter().all(|r| r.row.verdict == Comparison::Same) { Exit::Done } else { Exit::Attention })
 }
 
 async fn rows(config: &Config, since: Option<DateTime<Utc>>) -> anyhow::Result<Vec<Shown>> {
@@ -66,7 +66,7 @@ async fn rows(config: &Config, since: Option<DateTime<Utc>>) -> anyhow::Result<V
     let theirs: Vec<Theirs> = theirs.into_iter().filter(|t| t.evidence.at >= since).collect();
     let mut shown = Vec::new();
     for row in evidence::compare(&ours, &theirs) {
-        let not_sent_because = if row.verdict == Verdict::Missing { reasons(&*store, &row).await? } else { Vec::new() };
+        let not_sent_because = if row.verdict == Comparison::Missing { reasons(&*store, &row).await? } else { Vec::new() };
         shown.push(Shown { row, not_sent_because });
     }
     Ok(shown)
@@ -102,15 +102,15 @@ fn print(rows: &[Shown], config: &Config, colors: Look) {
     let count = |verdict| rows.iter().filter(|r| r.row.verdict == verdict).count();
     println!(
         "{} the same, {} at another time, {} missing here, {} extra here",
-        count(Verdict::Same),
-        count(Verdict::TimeDiffers),
-        count(Verdict::Missing),
-        count(Verdict::Extra)
+        count(Comparison::Same),
+        count(Comparison::TimeDiffers),
+        count(Comparison::Missing),
+        count(Comparison::Extra)
     );
     let now = WallClock.now();
     let time = |at: Option<DateTime<Utc>>| at.map_or_else(|| "-".to_owned(), |at| colors.time(at, &config.time_zone, now));
     let mut shown = table(colors, &["Starts", "Person", "Compared", "Ours", "At", "Theirs", "At", "Not sent here"]);
-    for Shown { row, not_sent_because } in rows.iter().filter(|r| r.row.verdict != Verdict::Same) {
+    for Shown { row, not_sent_because } in rows.iter().filter(|r| r.row.verdict != Comparison::Same) {
         let id = |id: Option<String>| id.unwrap_or_else(|| "?".to_owned());
         let cells = [
             colors.time(row.start, &config.time_zone, now),
@@ -122,10 +122,10 @@ fn print(rows: &[Shown], config: &Config, colors: Look) {
             time(row.their_time),
             not_sent_because.join(", "),
         ];
-        let tone = if row.verdict == Verdict::Missing { Tone::Bad } else { Tone::Plain };
+        let tone = if row.verdict == Comparison::Missing { Tone::Bad } else { Tone::Plain };
         shown.add_row(cells.into_iter().map(|t| cell(t, tone)));
     }
-    if rows.iter().any(|r| r.row.verdict != Verdict::Same) {
+    if rows.iter().any(|r| r.row.verdict != Comparison::Same) {
         println!("{}", text(&shown));
     }
     if rows.is_empty() {

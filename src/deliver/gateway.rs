@@ -7,7 +7,7 @@
 
 use reqwest::{Client, Request, RequestBuilder};
 
-use self::answer::{Answer, Private};
+use self::answer::{GatewayAnswer, Private};
 use self::hold::End;
 use super::PointOfNoReturn;
 use crate::http_client::chain;
@@ -28,7 +28,7 @@ async fn deliver(
     request: Result<Request, String>,
     private: &Private,
     doubt: &dyn PointOfNoReturn,
-    read: impl FnOnce(&Answer) -> Outcome,
+    read: impl FnOnce(&GatewayAnswer) -> Outcome,
 ) -> Outcome {
     match request {
         Ok(request) => match hold::send(client, &request, doubt).await {
@@ -41,8 +41,8 @@ async fn deliver(
 }
 
 /// An answer to a request that sends nothing, for probes.
-async fn ask(client: &Client, request: RequestBuilder) -> Result<Answer, String> {
-    Answer::to(client, build(request)?).await.map_err(|e| chain(&e))
+async fn ask(client: &Client, request: RequestBuilder) -> Result<GatewayAnswer, String> {
+    GatewayAnswer::to(client, build(request)?).await.map_err(|e| chain(&e))
 }
 
 fn build(request: RequestBuilder) -> Result<Request, String> {

@@ -33,7 +33,7 @@ mod wire;
 
 use body::Body;
 use classify::{Parties, SmtpPhase};
-use connection::{Connection, Refusal};
+use connection::{Connection, SmtpRefusal};
 use idle::{Idle, Spoken};
 
 /// How a connection is encrypted.
@@ -177,7 +177,7 @@ impl Smtp {
     }
 
     /// A refused recipient leaves a connection that can be used again; anything else does not.
-    async fn refused(&self, mut connection: Connection, refusal: Refusal, parties: &Parties<'_>) -> Outcome {
+    async fn refused(&self, mut connection: Connection, refusal: SmtpRefusal, parties: &Parties<'_>) -> Outcome {
         if refusal.phase == SmtpPhase::Rcpt && !refusal.is_closing() && connection.reset(&self.settings.timeouts).await {
             self.idle.give_back(connection);
         }

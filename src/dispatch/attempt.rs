@@ -4,7 +4,7 @@
 //! allows it ([`super::Lane::takes_early`]), it is asked while the envelope is spoken, and the bytes wait for its word: the attempt is in doubt a moment
 //! earlier, and the connection does not wait for the disk.
 //!
-//! The same for all that leaves: notices, the letter to the practice, answers to texts. What the store does at each step is the [`Record`]'s.
+//! The same for all that leaves: notices, the letter to the practice, answers to texts. What the store does at each step is the [`AttemptRecord`]'s.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -17,7 +17,7 @@ use super::Span;
 use super::bar::Passed;
 use super::lane::Lane;
 use super::ready::Ready;
-use super::record::{Record, Taking};
+use super::record::{AttemptRecord, Taking};
 use crate::clock::Clock;
 use crate::deliver::PointOfNoReturn;
 use crate::message::Message;
@@ -103,7 +103,7 @@ impl Attempt {
     }
 }
 
-impl<R: Record> Attempt<R> {
+impl<R: AttemptRecord> Attempt<R> {
     pub(super) fn new(context: Arc<AttemptContext>, ready: R) -> Self {
         let transport = ready.transport();
         let at = AttemptState { step: Step::Claimed, transport, passed: None, left: false, patience: None, next: None, failure: None };
@@ -197,7 +197,7 @@ impl<R: Record> Attempt<R> {
 }
 
 #[async_trait]
-impl<R: Record> PointOfNoReturn for Attempt<R> {
+impl<R: AttemptRecord> PointOfNoReturn for Attempt<R> {
     fn approach(&self) {
         if self.context.lane.takes_early() && self.ready.may_take_early() {
             self.take();

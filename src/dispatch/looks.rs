@@ -30,7 +30,7 @@ pub struct Looks {
     sources: Vec<String>,
     round: Mutex<Round>,
     /// Sees each change of the round.
-    changed: watch::Sender<Change>,
+    changed: watch::Sender<LookChange>,
     /// Nothing may leave, whoever was asked.
     halted: AtomicBool,
 }
@@ -41,7 +41,7 @@ pub struct Ticket(u64);
 
 /// What began a round; `None`: the start. Or it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Change {
+struct LookChange {
     round: u64,
     upset: Option<Upset>,
     done: bool,
@@ -62,7 +62,7 @@ impl Looks {
     pub fn new(clock: Arc<dyn Clock>, sources: Vec<String>) -> Self {
         let round = Round { number: 0, began: Instant::now(), clocks: Reading::of(&*clock), open: sources.iter().cloned().collect() };
         let done = round.open.is_empty();
-        let changed = watch::channel(Change { round: 0, upset: None, done }).0;
+        let changed = watch::channel(LookChange { round: 0, upset: None, done }).0;
         Self { clock, sources, round: Mutex::new(round), changed, halted: AtomicBool::new(false) }
     }
 
@@ -115,13 +115,13 @@ impl Looks {
         let now = Reading::of(&*self.clock);
         if let Some(upset) = now.zip(round.clocks).and_then(|(now, then)| now.upset_since(then)) {
             *round = Round { number: round.number + 1, began: Instant::now(), clocks: now, open: self.sources.iter().cloned().collect() };
-            self.changed.send_replace(Change { round: round.number, upset: Some(upset), done: round.open.is_empty() });
+            self.changed.send_replace(LookChange { round: round.number, upset: Some(upset), done: round.open.is_empty() });
         }
         round
     }
 
     fn end(&self, round: &Round) {
-        self.changed.send_modify(|change| *change = Change { done: true, round: round.number, ..*change });
+        self.changed.send_modify(|change| *change = LookChange { done: true, round: round.number, ..*change });
     }
 
     fn locked(&self) -> MutexGuard<'_, Round> {
@@ -133,7 +133,7 @@ impl Looks {
 pub struct Upsets {
     /// The last one that was told of.
     round: u64,
-    changed: watch::Receiver<Change>,
+    changed: watch::Receiver<LookChange>,
 }
 
 impl Upsets {

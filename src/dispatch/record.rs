@@ -17,7 +17,7 @@ pub(crate) type Taking = Pin<Box<dyn Future<Output = outbox::Result<bool>> + Sen
 
 /// What an attempt is made of, as the store keeps it.
 #[async_trait]
-pub(crate) trait Record: Send + Sync {
+pub(crate) trait AttemptRecord: Send + Sync {
     /// The attempt begins over that transport, and passes its point of no return, in one durable step. `false`: it is not ours any more, or not true.
     fn take(&self, outbox: &Arc<dyn Outbox>, transport: &str, now: DateTime<Utc>) -> Taking;
 
@@ -66,7 +66,7 @@ pub(crate) trait Record: Send + Sync {
 }
 
 #[async_trait]
-impl Record for Box<Ready> {
+impl AttemptRecord for Box<Ready> {
     fn take(&self, outbox: &Arc<dyn Outbox>, transport: &str, now: DateTime<Utc>) -> Taking {
         let (outbox, attempt) = (Arc::clone(outbox), Ready::begin(self, transport.to_owned(), now));
         Box::pin(async move { outbox.take(attempt, MARGIN).await })
@@ -121,7 +121,7 @@ pub(crate) struct AloneRecord {
 }
 
 #[async_trait]
-impl Record for AloneRecord {
+impl AttemptRecord for AloneRecord {
     fn take(&self, outbox: &Arc<dyn Outbox>, transport: &str, now: DateTime<Utc>) -> Taking {
         let (outbox, attempt) = (Arc::clone(outbox), Begin::alone(self.lease, transport.to_owned(), now));
         Box::pin(async move { outbox.take(attempt, MARGIN).await })

@@ -27,7 +27,7 @@ pub(crate) struct Row<E = Entry> {
 }
 
 /// Where a message is.
-pub(crate) struct Progress<'a> {
+pub(crate) struct AttemptProgress<'a> {
     pub(crate) state: &'a mut State,
     pub(crate) phase: &'a mut Option<Phase>,
     pub(crate) next_attempt_at: &'a mut Option<DateTime<Utc>>,
@@ -37,7 +37,7 @@ pub(crate) struct Progress<'a> {
 
 /// What is handed over in attempts.
 pub(crate) trait Attempted {
-    fn progress(&mut self) -> Progress<'_>;
+    fn progress(&mut self) -> AttemptProgress<'_>;
 
     fn stands(&self) -> (State, Option<Phase>);
 
@@ -55,9 +55,9 @@ pub(crate) trait Attempted {
 }
 
 impl Attempted for Entry {
-    fn progress(&mut self) -> Progress<'_> {
+    fn progress(&mut self) -> AttemptProgress<'_> {
         let Self { state, phase, next_attempt_at, attempts, changed_at, .. } = self;
-        Progress { state, phase, next_attempt_at, attempts, changed_at }
+        AttemptProgress { state, phase, next_attempt_at, attempts, changed_at }
     }
 
     fn stands(&self) -> (State, Option<Phase>) {
@@ -175,7 +175,7 @@ impl<E: Attempted> Row<E> {
     }
 
     fn give_back(&mut self, why: Option<&str>, next_attempt_at: DateTime<Utc>, at: DateTime<Utc>) {
-        let Progress { phase, attempts, .. } = self.entry.progress();
+        let AttemptProgress { phase, attempts, .. } = self.entry.progress();
         if phase.is_some() {
             *attempts -= 1;
         }
@@ -215,7 +215,7 @@ impl<E: Attempted> Row<E> {
     }
 
     fn go(&mut self, to: State, reason: Option<Reason>, at: DateTime<Utc>) {
-        let Progress { state, phase, changed_at, .. } = self.entry.progress();
+        let AttemptProgress { state, phase, changed_at, .. } = self.entry.progress();
         if *state != to {
             *changed_at = at;
         }

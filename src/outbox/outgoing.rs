@@ -7,7 +7,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
-use super::attempted::{Attempted, Progress, Row};
+use super::attempted::{AttemptProgress, Attempted, Row};
 use super::standing::{ClaimHolder, Recovery};
 use super::words::rfc3339;
 use super::{Begin, Lease, Outgoing, Settlement};
@@ -149,9 +149,9 @@ impl AloneMessage {
 }
 
 impl Attempted for Alone {
-    fn progress(&mut self) -> Progress<'_> {
+    fn progress(&mut self) -> AttemptProgress<'_> {
         let Self { state, phase, next_attempt_at, attempts, changed_at, .. } = self;
-        Progress { state, phase, next_attempt_at, attempts, changed_at }
+        AttemptProgress { state, phase, next_attempt_at, attempts, changed_at }
     }
 
     fn stands(&self) -> (State, Option<Phase>) {

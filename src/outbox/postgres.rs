@@ -81,7 +81,7 @@ mod walked;
 mod writer;
 
 pub use connect::Server;
-pub use open::Standing;
+pub use open::ServerStanding;
 
 /// The outbox on a PostgreSQL server. See the module.
 pub struct PostgresOutbox {
@@ -134,7 +134,7 @@ impl PostgresOutbox {
     ///
     /// # Errors
     /// It cannot be reached.
-    pub fn stands(server: &Server, practice: &str) -> Result<Standing> {
+    pub fn stands(server: &Server, practice: &str) -> Result<ServerStanding> {
         open::stands(server, practice)
     }
 

@@ -25,7 +25,7 @@ pub struct TransportName {
 
 /// What is asked about a transport, or told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ask {
+pub enum TransportAsk {
     /// So many turns of its rate, at most, and none further ahead than [`crate::rate::BURST_WINDOW`].
     Turns {
         /// From one to the next.
@@ -64,7 +64,7 @@ pub enum Ask {
 
 /// What a store answers to an [`Ask`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer {
+pub struct TransportAnswer {
     /// Of its pause, as it is now.
     pub version: i64,
     /// The turns that were asked for.
@@ -98,7 +98,7 @@ pub struct TransportState {
 #[async_trait]
 pub trait Transports: Send + Sync {
     /// Asks about one, or tells of it.
-    async fn ask_transport(&self, name: &TransportName, ask: Ask) -> Result<Answer>;
+    async fn ask_transport(&self, name: &TransportName, ask: TransportAsk) -> Result<TransportAnswer>;
 
     /// All that were asked about or told of.
     async fn transports(&self) -> Result<Vec<TransportState>>;
@@ -121,33 +121,35 @@ pub(crate) struct Row {
 
 impl Row {
     /// Does what is asked.
-    pub(crate) fn ask(&mut self, ask: &Ask, now: DateTime<Utc>) -> Answer {
+    pub(crate) fn ask(&mut self, ask: &TransportAsk, now: DateTime<Utc>) -> TransportAnswer {
         let (mut turns, mut won) = (None, false);
         match ask {
-            Ask::Turns { spacing, count } => {
+            TransportAsk::Turns { spacing, count } => {
                 // Rounded up: no turn is earlier than its spacing says.
                 let spacing = TimeDelta::microseconds(spacing.num_nanoseconds().map_or(i64::MAX / 1000, |nanos| (nanos + 999) / 1000));
                 let given = give(self.next_turn, now, spacing, *count);
                 self.next_turn = Some(given.end(spacing));
                 turns = Some(given);
             }
-            Ask::Pause { faults, lasts, said, why } => self.pause(*faults, (*lasts, *said), why, now),
-            Ask::Recovery if self.faults > 0 => *self = Self { next_turn: self.next_turn, version: self.version + 1, ..Self::default() },
-            Ask::TryNow if self.faults > 0 => {
+            TransportAsk::Pause { faults, lasts, said, why } => self.pause(*faults, (*lasts, *said), why, now),
+            TransportAsk::Recovery if self.faults > 0 => {
+                *self = Self { next_turn: self.next_turn, version: self.version + 1, ..Self::default() }
+            }
+            TransportAsk::TryNow if self.faults > 0 => {
                 (self.paused_until, self.said_until) = (None, None);
                 self.version += 1;
             }
-            Ask::Recovery | Ask::TryNow => {}
-            Ask::Probe { owner, lasts } => {
+            TransportAsk::Recovery | TransportAsk::TryNow => {}
+            TransportAsk::Probe { owner, lasts } => {
                 won = self.probed_by(now, *lasts).is_none_or(|by| by == owner);
                 if won && self.faults > 0 {
                     (self.probed_by, self.probed_until) = (Some(owner.clone()), Some(now + *lasts));
                 }
             }
-            Ask::Leave { owner } if self.probed_by.as_ref() == Some(owner) => (self.probed_by, self.probed_until) = (None, None),
-            Ask::Leave { .. } => {}
+            TransportAsk::Leave { owner } if self.probed_by.as_ref() == Some(owner) => (self.probed_by, self.probed_until) = (None, None),
+            TransportAsk::Leave { .. } => {}
         }
-        Answer { version: self.version, turns, won }
+        TransportAnswer { version: self.version, turns, won }
     }
 
     fn pause(&mut self, faults: u32, (lasts, said): (TimeDelta, Option<TimeDelta>), why: &str, now: DateTime<Utc>) {

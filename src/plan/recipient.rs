@@ -20,7 +20,7 @@ pub struct Recipient<'a> {
 }
 
 /// Reason and detail of a refusal.
-pub(super) type Refused = (Reason, Option<String>);
+pub(super) type NotReachable = (Reason, Option<String>);
 
 /// Finds a participant's address and zone, or the first reason against them. `to_join`: what is told needs a code to join with.
 pub fn recipient<'a>(
@@ -28,7 +28,7 @@ pub fn recipient<'a>(
     policy: &'a Policy,
     suppressed: &Suppressions,
     to_join: bool,
-) -> Result<Recipient<'a>, Refused> {
+) -> Result<Recipient<'a>, NotReachable> {
     let wish = policy.overrides.of(person, &policy.region);
     let zone = zone_of(person, policy)
         .map_err(|why| (Reason::Quarantined, Some(format!("{}.ParticipantTimeZoneWindowsId: {why}", person.path))))?;
@@ -143,7 +143,7 @@ pub fn zone_of(person: &Participant, policy: &Policy) -> Result<Resolved, String
     policy.zones.resolve(wish.time_zone.unwrap_or(&person.time_zone))
 }
 
-fn address(person: &Participant, region: &str) -> Result<Address, Refused> {
+fn address(person: &Participant, region: &str) -> Result<Address, NotReachable> {
     let (email, number) = (person.email.0.trim(), person.sms_number.0.trim());
     let says = |field: &str, why: &str| Some(format!("{}.{field}: {why}", person.path));
     match person.auto_deliver {

@@ -28,7 +28,7 @@ impl Method {
 }
 
 /// One person on the entry.
-pub(super) struct Person<'a> {
+pub(super) struct Invited<'a> {
     pub(super) name: &'a str,
     pub(super) address: &'a str,
 }
@@ -47,8 +47,8 @@ pub(super) struct Entry<'a> {
     pub(super) description: &'a str,
     /// The join link; empty: none.
     pub(super) url: &'a str,
-    pub(super) organizer: Person<'a>,
-    pub(super) attendee: Person<'a>,
+    pub(super) organizer: Invited<'a>,
+    pub(super) attendee: Invited<'a>,
 }
 
 /// RFC 5545 3.7.3: who made it.
@@ -115,7 +115,7 @@ impl Lines {
         self.0.push_str(rest);
     }
 
-    fn person(&mut self, key: &str, person: &Person<'_>, parameters: &str) {
+    fn person(&mut self, key: &str, person: &Invited<'_>, parameters: &str) {
         let (name, address) = (parameter(person.name), without_controls(person.address));
         let called = if name.is_empty() { ["", "", ""] } else { [";CN=\"", &name, "\""] };
         let [begin, name, end] = called;
@@ -163,7 +163,7 @@ mod tests {
     /// The same by a library.
     fn by_the_library(entry: &Entry<'_>) -> String {
         let uri = |key: &str, value: &str| Property::new(key, without_controls(value));
-        let person = |key: &str, person: &Person<'_>, parameters: &[(&str, &str)]| {
+        let person = |key: &str, person: &Invited<'_>, parameters: &[(&str, &str)]| {
             let mut property = uri(key, &format!("mailto:{}", person.address));
             let name = parameter(person.name);
             if !name.is_empty() {
@@ -207,8 +207,8 @@ mod tests {
             summary,
             description,
             url: if seconds % 2 == 0 { "https://example.com/Join/378174671?a=b,c;d" } else { "" },
-            organizer: Person { name: "Lakeside, \"the\" practice", address: "desk@example.com" },
-            attendee: Person { name, address },
+            organizer: Invited { name: "Lakeside, \"the\" practice", address: "desk@example.com" },
+            attendee: Invited { name, address },
         }
     }
 

@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::calendar::{self, Entry, Method, Person};
+use super::calendar::{self, Entry, Invited, Method};
 use super::context::{self, View};
 use super::templates::{self, File};
 use super::{Facts, Parts, RenderError, Renderer, mail, one_line};
@@ -76,8 +76,8 @@ impl Draft<'_> {
             summary: &one_line(&summary),
             description: tidy(&description).trim_end(),
             url: if has_link { &self.view.recipient.join_url } else { "" },
-            organizer: Person { name: &clean_line(&settings.from_name), address: settings.from.expose() },
-            attendee: Person { name: &self.view.recipient.name, address: to.expose() },
+            organizer: Invited { name: &clean_line(&settings.from_name), address: settings.from.expose() },
+            attendee: Invited { name: &self.view.recipient.name, address: to.expose() },
         }))
     }
 

@@ -144,7 +144,7 @@ struct RawEvent {
     to: Option<Move>,
     cancel: Option<i64>,
     remove: Option<i64>,
-    participant: Option<Person>,
+    participant: Option<ScriptPerson>,
     relay: Option<Line>,
     gateway: Option<Line>,
     daemon: Option<Switch>,
@@ -160,7 +160,7 @@ struct Move {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Person {
+struct ScriptPerson {
     session: i64,
     participation: i64,
     set: serde_json::Map<String, Value>,

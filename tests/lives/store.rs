@@ -25,9 +25,9 @@ use punctual::outbox::memory::MemoryOutbox;
 use punctual::outbox::postgres::{PostgresOutbox, Server};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{
-    Act, Acts, Alert, Answer, Applied, Ask, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Feedback, Filter, FindsAgain, Lease, Nodes,
-    NotedSession, Outbox, Purged, Queries, RecentEnd, Recovered, Rest, Restored, Result, Retention, Scheduled, Seen, SeenSession,
-    Settlement, SourceRow, StaffLetter, Status, TransportName, TransportState, Transports, Upkeep, Walk, Walks,
+    Act, Acts, Alert, Applied, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Feedback, Filter, FindsAgain, Lease, Nodes, NotedSession,
+    Outbox, Purged, Queries, RecentEnd, Recovered, Rest, Restored, Result, Retention, Scheduled, Seen, SeenSession, Settlement, SourceRow,
+    StaffLetter, Status, TransportAnswer, TransportAsk, TransportName, TransportState, Transports, Upkeep, Walk, Walks,
 };
 use punctual::receipt::{About, Receipt, Received, Undelivered};
 use punctual::session::stored::{Also, StoredSession};
@@ -334,7 +334,7 @@ asks!(Queries {
 });
 
 asks!(Transports {
-    ask_transport(name: &TransportName, ask: Ask) -> Answer;
+    ask_transport(name: &TransportName, ask: TransportAsk) -> TransportAnswer;
     transports() -> Vec<TransportState>;
 });
 

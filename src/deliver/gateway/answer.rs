@@ -28,7 +28,7 @@ const HARMLESS: [&str; 27] = [
 ];
 
 /// An answer, read.
-pub(super) struct Answer {
+pub(super) struct GatewayAnswer {
     pub(super) status: u16,
     /// Retry-After, if it was there.
     pub(super) pause: Option<Duration>,
@@ -70,7 +70,7 @@ fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-impl Answer {
+impl GatewayAnswer {
     /// Makes one request, once. The status is the answer: a body that breaks off, or does not end, takes nothing from it.
     pub(super) async fn to(client: &Client, request: Request) -> Result<Self, reqwest::Error> {
         let mut response = client.execute(request).await?;
@@ -141,7 +141,7 @@ mod tests {
 
     fn said(body: &str) -> String {
         let private = Private::of(&["Hi José, your visit is at 3:00 PM. Code 701-678-455", "+14045550133", "s3cret&x"]);
-        Answer { status: 400, pause: None, body: body.as_bytes().to_vec(), whole: true }.said(&private)
+        GatewayAnswer { status: 400, pause: None, body: body.as_bytes().to_vec(), whole: true }.said(&private)
     }
 
     #[test]
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn ids() {
-        let id = |body: &str| Answer { status: 201, pause: None, body: body.as_bytes().to_vec(), whole: true }.reference("/a/0/id");
+        let id = |body: &str| GatewayAnswer { status: 201, pause: None, body: body.as_bytes().to_vec(), whole: true }.reference("/a/0/id");
         assert_eq!(id(r#"{"a":[{"id":"SM1"}]}"#).as_deref(), Some("SM1"));
         assert_eq!(id(r#"{"a":[{"id":12345678901234567890123}]}"#).as_deref(), Some("12345678901234567890123"));
         for none in [

@@ -19,13 +19,13 @@
 //! | the gateway answered before it had the text: 3xx, 4xx | as above |
 //! | ... anything else, 2xx too | channel fault: that is no answer to a text |
 
-use super::answer::{Answer, Private};
+use super::answer::{GatewayAnswer, Private};
 use super::hold::End;
 use crate::http_client::{PAUSE, chain};
 use crate::outcome::{ASK_ANOTHER, Outcome, refusal};
 
 /// The gateway has the request, and answered. `reference`: its id of the message, if it could be read.
-pub(super) fn answered(answer: &Answer, reference: Option<String>, private: &Private) -> Outcome {
+pub(super) fn answered(answer: &GatewayAnswer, reference: Option<String>, private: &Private) -> Outcome {
     let why = answer.said(private);
     match answer.status {
         200..=299 => Outcome::Accepted { reply: why, reference },
@@ -41,7 +41,7 @@ pub(super) fn answered(answer: &Answer, reference: Option<String>, private: &Pri
 }
 
 /// It says that our account or our sender is at fault, in the answer to one text.
-pub(super) fn about_us(answer: &Answer, private: &Private) -> Outcome {
+pub(super) fn about_us(answer: &GatewayAnswer, private: &Private) -> Outcome {
     Outcome::ChannelFault { why: answer.said(private), after: answer.pause.or(Some(ASK_ANOTHER)) }
 }
 
@@ -69,8 +69,8 @@ mod tests {
 
     use super::*;
 
-    fn answer(status: u16, pause: Option<u64>) -> Answer {
-        Answer { status, pause: pause.map(Duration::from_secs), body: Vec::new(), whole: true }
+    fn answer(status: u16, pause: Option<u64>) -> GatewayAnswer {
+        GatewayAnswer { status, pause: pause.map(Duration::from_secs), body: Vec::new(), whole: true }
     }
 
     fn kind(outcome: &Outcome) -> (&'static str, Option<u64>) {
@@ -139,7 +139,7 @@ mod tests {
             (r#"{"message":"No such subscriber"}"#, "rejected"),
             ("", "rejected"),
         ] {
-            let answer = Answer { body: body.as_bytes().to_vec(), ..answer(400, None) };
+            let answer = GatewayAnswer { body: body.as_bytes().to_vec(), ..answer(400, None) };
             assert_eq!(kind(&answered(&answer, None, &Private::default())).0, want, "{body}");
         }
     }

@@ -18,15 +18,15 @@ use http_body::{Frame, SizeHint};
 use reqwest::{Body, Client, Request};
 use tokio::sync::oneshot;
 
-use super::answer::Answer;
+use super::answer::GatewayAnswer;
 use crate::deliver::PointOfNoReturn;
 
 /// How a request ended.
 pub(super) enum End {
     /// The gateway had the whole request, and answered.
-    Answered(Answer),
+    Answered(GatewayAnswer),
     /// The gateway answered before it had the body, and does not have it.
-    AnsweredEarly(Answer),
+    AnsweredEarly(GatewayAnswer),
     /// Nothing that could be accepted was sent.
     NotSent(reqwest::Error),
     /// It may have been sent, and there is no answer.
@@ -65,7 +65,7 @@ async fn attempt(client: &Client, request: &Request, once: &mut OnePass<'_>) -> 
         if !once.pass().await {
             return End::Fenced;
         }
-        return match Answer::to(client, copy).await {
+        return match GatewayAnswer::to(client, copy).await {
             Ok(answer) => End::Answered(answer),
             Err(e) if e.is_connect() || e.is_builder() => End::NotSent(e),
             Err(e) => End::Unanswered(e),
@@ -74,7 +74,7 @@ async fn attempt(client: &Client, request: &Request, once: &mut OnePass<'_>) -> 
     let parcel = Parcel::new(Bytes::copy_from_slice(bytes));
     let (body, asked, leave) = HeldBody::new(&parcel, bytes.len());
     *copy.body_mut() = Some(Body::wrap(body));
-    let mut exchange = pin!(Answer::to(client, copy));
+    let mut exchange = pin!(GatewayAnswer::to(client, copy));
     let early = tokio::select! {
         biased;
         Ok(()) = asked => None,

@@ -38,7 +38,7 @@ use reqwest::{Client, Method, Request, Url};
 use secrecy::{ExposeSecret, SecretString};
 use tera::{Context, ErrorKind, Kwargs, State, Tera};
 
-use super::answer::{Answer, Private};
+use super::answer::{GatewayAnswer, Private};
 use super::rules::{self, Meaning, Rule};
 use super::{ask, build, classify, typed};
 use crate::deliver::{PointOfNoReturn, Transport};
@@ -162,7 +162,7 @@ impl Http {
         build(request)
     }
 
-    fn classify(&self, answer: &Answer, private: &Private) -> Outcome {
+    fn classify(&self, answer: &GatewayAnswer, private: &Private) -> Outcome {
         let said = || answer.said(private);
         let pointer = self.settings.reference_pointer.as_deref();
         let reference = pointer.and_then(|pointer| answer.reference(pointer));
@@ -328,7 +328,7 @@ mod tests {
         let http = Http::new(settings).unwrap_or_else(|e| panic!("{e}"));
         move |status, body| {
             let (whole, body) = (!body.ends_with("..."), body.as_bytes().to_vec());
-            http.classify(&Answer { status, pause: Some(Duration::from_secs(9)), body, whole }, &Private::default())
+            http.classify(&GatewayAnswer { status, pause: Some(Duration::from_secs(9)), body, whole }, &Private::default())
         }
     }
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::answer::{Answer, Private};
+use super::answer::{GatewayAnswer, Private};
 use super::{ask, build, classify, typed};
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::http_client::{client, place};
@@ -94,7 +94,7 @@ const REFUSES: [&str; 12] = [
 const REFUSES_US: [&str; 4] = ["authori", "denied", "forbidden", "password"];
 
 /// What a yes that says no is about.
-enum Refusal {
+enum KannelRefusal {
     /// Now is no time for it.
     Time,
     Us,
@@ -102,7 +102,7 @@ enum Refusal {
 }
 
 /// `None`: it is a yes.
-fn refusal_in(answer: &Answer) -> Option<Refusal> {
+fn refusal_in(answer: &GatewayAnswer) -> Option<KannelRefusal> {
     let said = answer.explanation().to_lowercase();
     let begins_as_taken = said.starts_with(|c: char| c.is_ascii_digit()) && said.contains(':');
     if begins_as_taken || !REFUSES.iter().any(|word| said.contains(word)) {
@@ -110,17 +110,17 @@ fn refusal_in(answer: &Answer) -> Option<Refusal> {
     }
     let ours = || REFUSES_US.iter().any(|word| said.contains(word)) || refusal::is_ours(&said);
     Some(if said.contains("tempora") {
-        Refusal::Time
+        KannelRefusal::Time
     } else if ours() {
-        Refusal::Us
+        KannelRefusal::Us
     } else {
-        Refusal::Message
+        KannelRefusal::Message
     })
 }
 
 /// The words of a yes: a status and what it means (`0: Accepted for delivery`, `3: Queued for later delivery`), or `Sent.`, an older Kannel's. A bare
 /// 202 is one, too: no page that asks for a log-in, and no other server, answers so.
-fn says_yes(answer: &Answer) -> bool {
+fn says_yes(answer: &GatewayAnswer) -> bool {
     let said = String::from_utf8_lossy(&answer.body).trim().to_lowercase();
     let status = said.trim_start_matches(|c: char| c.is_ascii_digit());
     let begins_as_taken = status.len() < said.len() && status.starts_with(':');
@@ -131,14 +131,14 @@ fn says_yes(answer: &Answer) -> bool {
 /// when it did not take it, which no other gateway's bare 503 says so surely; and 403 both for a log-in that it refuses and for a receiver that
 /// none of its routes may serve, which concerns this receiver alone. A 2xx in words that are none of Kannel's is nobody's yes: it may stand behind
 /// whoever answered, and have the text, or not.
-fn classify_answer(answer: &Answer, private: &Private) -> Outcome {
+fn classify_answer(answer: &GatewayAnswer, private: &Private) -> Outcome {
     let refusal = (200..=299).contains(&answer.status).then(|| refusal_in(answer)).flatten();
     let later = || Outcome::Retry { why: answer.said(private), after: answer.pause };
     let rejected = || Outcome::Rejected { reply: answer.said(private), remember: None };
     match (refusal, answer.status) {
-        (Some(Refusal::Time), _) | (None, 503) => later(),
-        (Some(Refusal::Us), _) => classify::about_us(answer, private),
-        (Some(Refusal::Message), _) => rejected(),
+        (Some(KannelRefusal::Time), _) | (None, 503) => later(),
+        (Some(KannelRefusal::Us), _) => classify::about_us(answer, private),
+        (Some(KannelRefusal::Message), _) => rejected(),
         (None, 403) if answer.body.starts_with(NOT_ROUTABLE) => rejected(),
         (None, 200..=299) if !says_yes(answer) => {
             Outcome::Unknown { why: format!("{}: no words of Kannel's, which says that it took a text", answer.said(private)) }
@@ -222,7 +222,7 @@ mod tests {
             (202, "Missing receiver number, rejected", "rejected"),
             (202, "Temporal failure, try again later.", "retry"),
         ] {
-            let answer = Answer { status, pause: None, body: body.as_bytes().to_vec(), whole: true };
+            let answer = GatewayAnswer { status, pause: None, body: body.as_bytes().to_vec(), whole: true };
             let is = match classify_answer(&answer, &Private::default()) {
                 Outcome::Accepted { .. } => "accepted",
                 Outcome::ChannelFault { .. } => "channel",

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::answer::{Answer, Private};
+use super::answer::{GatewayAnswer, Private};
 use crate::json_pointer::{At, pointer_mistake};
 use crate::outcome::Outcome;
 use crate::suppression::Suppression;
@@ -80,12 +80,12 @@ struct Read {
 }
 
 /// What they would look at is missing in part.
-pub(super) fn cannot_be_asked(rules: &[Rule], answer: &Answer) -> bool {
+pub(super) fn cannot_be_asked(rules: &[Rule], answer: &GatewayAnswer) -> bool {
     !answer.whole && rules.iter().any(Rule::reads_the_body)
 }
 
 /// What the first rule that fits says. `None`: none does, or they cannot be asked.
-pub(super) fn meaning(rules: &[Rule], answer: &Answer) -> Option<Meaning> {
+pub(super) fn meaning(rules: &[Rule], answer: &GatewayAnswer) -> Option<Meaning> {
     if rules.is_empty() || cannot_be_asked(rules, answer) {
         return None;
     }
@@ -98,7 +98,7 @@ pub(super) fn meaning(rules: &[Rule], answer: &Answer) -> Option<Meaning> {
 }
 
 /// What becomes of the text. `reference`: the gateway's id of it.
-pub(super) fn outcome(meaning: Meaning, answer: &Answer, reference: Option<String>, private: &Private) -> Outcome {
+pub(super) fn outcome(meaning: Meaning, answer: &GatewayAnswer, reference: Option<String>, private: &Private) -> Outcome {
     let said = answer.said(private);
     match meaning {
         Meaning::Accepted => Outcome::Accepted { reply: said, reference },
@@ -123,8 +123,8 @@ mod tests {
         At { pointer: pointer.to_owned(), one_of: one_of.iter().map(|&text| text.to_owned()).collect() }
     }
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, pause: None, body: body.as_bytes().to_vec(), whole: true }
+    fn answer(status: u16, body: &str) -> GatewayAnswer {
+        GatewayAnswer { status, pause: None, body: body.as_bytes().to_vec(), whole: true }
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
     fn half_an_answer_fits_no_rule_that_looks_at_it() {
         let accepted = Rule { status: vec![200], ..rule(Meaning::Accepted) };
         let refused = Rule { contains: Some("err".to_owned()), ..rule(Meaning::Rejected) };
-        let half = Answer { whole: false, ..answer(200, "OK") };
+        let half = GatewayAnswer { whole: false, ..answer(200, "OK") };
         let both = [refused, accepted.clone()];
         assert_eq!((meaning(&both, &half), cannot_be_asked(&both, &half)), (None, true), "the error may have been in the other half");
         let status_alone = [accepted];

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::answer::{Answer, Private};
+use super::answer::{GatewayAnswer, Private};
 use super::{ask, build, classify, typed};
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::http_client::{client, place};
@@ -161,7 +161,7 @@ impl Twilio {
 }
 
 /// What an answer means: Twilio's own codes first.
-fn classify_answer(answer: &Answer, private: &Private) -> Outcome {
+fn classify_answer(answer: &GatewayAnswer, private: &Private) -> Outcome {
     let sid = answer.reference("/sid");
     let code = answer.reference("/code").and_then(|code| code.parse().ok());
     let why = || answer.said(private);
@@ -263,7 +263,8 @@ mod tests {
         ] {
             let body = code
                 .map_or_else(|| r#"{"sid":"SM1"}"#.to_owned(), |c| format!(r#"{{"code":{c},"message":"The number +14045550133 is not"}}"#));
-            let outcome = classify_answer(&Answer { status, pause: None, body: body.into_bytes(), whole: true }, &Private::default());
+            let outcome =
+                classify_answer(&GatewayAnswer { status, pause: None, body: body.into_bytes(), whole: true }, &Private::default());
             let said = match &outcome {
                 Outcome::Accepted { reference: Some(sid), .. } if sid == "SM1" => "accepted",
                 Outcome::Rejected { remember: Some(s), .. } => s.as_str(),
@@ -280,14 +281,14 @@ mod tests {
             ["", "<html>log in</html>", r#"{"status":"queued"}"#, r#"{"sid":null}"#, r#"{"sid":""}"#, r#"{"id":"SM1"}"#, r#"{"sid":"SM1"#]
         {
             for status in [200, 201, 202, 204] {
-                let answer = Answer { status, pause: None, body: body.as_bytes().to_vec(), whole: true };
+                let answer = GatewayAnswer { status, pause: None, body: body.as_bytes().to_vec(), whole: true };
                 let outcome = classify_answer(&answer, &Private::default());
                 assert!(matches!(outcome, Outcome::Unknown { .. }), "{status} {body}: {outcome:?}");
             }
         }
         let unlisted = |message: &str| {
             let body = format!(r#"{{"code":99999,"message":"{message}"}}"#).into_bytes();
-            classify_answer(&Answer { status: 400, pause: None, body, whole: true }, &Private::default())
+            classify_answer(&GatewayAnswer { status: 400, pause: None, body, whole: true }, &Private::default())
         };
         for (message, ours) in [
             ("The From phone number is not a valid, SMS-capable number", true),
@@ -305,10 +306,10 @@ mod tests {
             assert_eq!(matches!(unlisted(message), Outcome::ChannelFault { .. }), ours, "{message}");
         }
         let body = br#"{"code":21617,"message":"The concatenated message body exceeds the 1600 character limit"}"#.to_vec();
-        let too_long = classify_answer(&Answer { status: 400, pause: None, body, whole: true }, &Private::default());
+        let too_long = classify_answer(&GatewayAnswer { status: 400, pause: None, body, whole: true }, &Private::default());
         assert!(matches!(too_long, Outcome::Rejected { remember: None, .. }), "{too_long:?}");
         let busy = classify_answer(
-            &Answer { status: 503, pause: Some(Duration::from_secs(9)), body: Vec::new(), whole: true },
+            &GatewayAnswer { status: 503, pause: Some(Duration::from_secs(9)), body: Vec::new(), whole: true },
             &Private::default(),
         );
         assert_eq!(busy, Outcome::ChannelFault { why: "503".to_owned(), after: Some(Duration::from_secs(9)) });

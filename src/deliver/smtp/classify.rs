@@ -42,7 +42,7 @@ impl SmtpPhase {
 }
 
 /// An answer, or why there was none. The reason holds nothing of the server's text.
-pub(super) type Answer = Result<SmtpReply, String>;
+pub(super) type SmtpAnswer = Result<SmtpReply, String>;
 
 /// Who was named to the server.
 #[derive(Clone, Copy)]
@@ -80,7 +80,7 @@ fn sender_in_header(bytes: &[u8]) -> Option<String> {
 }
 
 /// Before a message is spoken of, whatever fails is the channel's. (MAIL is: see [`before_the_dot`].)
-pub(super) fn before_a_message(phase: SmtpPhase, answer: &Answer) -> Outcome {
+pub(super) fn before_a_message(phase: SmtpPhase, answer: &SmtpAnswer) -> Outcome {
     match answer {
         Err(why) => Outcome::ChannelFault { why: format!("{}: {why}", phase.word()), after: None },
         Ok(reply) => channel_fault(phase, reply),
@@ -95,7 +95,7 @@ pub(super) fn before_a_message(phase: SmtpPhase, answer: &Answer) -> Outcome {
 /// | MAIL | retry | channel | channel | channel; 552: rejected, the message is too large (RFC 1870) |
 /// | RCPT | retry | channel | by whom it is about: [`refused`] | likewise |
 /// | DATA | retry | channel | likewise | likewise; 501: channel |
-pub(super) fn before_the_dot(phase: SmtpPhase, answer: &Answer, parties: &Parties<'_>) -> Outcome {
+pub(super) fn before_the_dot(phase: SmtpPhase, answer: &SmtpAnswer, parties: &Parties<'_>) -> Outcome {
     let about_the_message = matches!(phase, SmtpPhase::Rcpt | SmtpPhase::Data);
     match answer {
         Err(why) if about_the_message || phase == SmtpPhase::Mail => {
@@ -154,7 +154,7 @@ fn refused(place: &str, reply: &SmtpReply, parties: &Parties<'_>) -> Outcome {
 #[derive(Debug)]
 pub(super) struct Ended {
     /// The answer to the final dot.
-    pub(super) answer: Answer,
+    pub(super) answer: SmtpAnswer,
     /// The final dot, or a part of it, may have left us.
     pub(super) dotted: bool,
     /// The code of an answer that was cut off after it.
@@ -194,7 +194,7 @@ pub(super) fn after_the_dot(ended: &Ended, parties: &Parties<'_>) -> Outcome {
 mod tests {
     use super::*;
 
-    fn answer(text: &str) -> Answer {
+    fn answer(text: &str) -> SmtpAnswer {
         match text.split_once(' ') {
             Some((code, text)) if code.len() == 3 => Ok(SmtpReply { code: code.parse().unwrap(), text: text.to_owned() }),
             _ => Err(text.to_owned()),

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::body::Body;
-use super::classify::{Answer, Ended, SmtpPhase, before_a_message};
+use super::classify::{Ended, SmtpAnswer, SmtpPhase, before_a_message};
 use super::ehlo::EhloCapabilities;
 use super::hide;
 use super::reply::{SmtpReply, code_of, first_of, is_one_reply, replies};
@@ -45,14 +45,14 @@ pub(super) struct Connection {
 
 /// The server said no, or nothing.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct SmtpRefusal {
     /// To what.
     pub(super) phase: SmtpPhase,
     /// Its answer.
-    pub(super) answer: Answer,
+    pub(super) answer: SmtpAnswer,
 }
 
-impl Refusal {
+impl SmtpRefusal {
     /// The connection ends here: closed, out of step, or 421.
     pub(super) fn is_closing(&self) -> bool {
         self.answer.as_ref().is_ok_and(|reply| reply.code == 421) || self.answer.is_err()
@@ -90,9 +90,9 @@ impl Connection {
         opened.map_err(|refusal| before_a_message(refusal.phase, &refusal.answer))
     }
 
-    async fn greeted(settings: &Settings, connector: Option<&TlsConnector>, by_helo: bool) -> Result<Self, Refusal> {
+    async fn greeted(settings: &Settings, connector: Option<&TlsConnector>, by_helo: bool) -> Result<Self, SmtpRefusal> {
         let times = &settings.timeouts;
-        let no_socket = |why: String| Refusal { phase: SmtpPhase::Connect, answer: Err(why) };
+        let no_socket = |why: String| SmtpRefusal { phase: SmtpPhase::Connect, answer: Err(why) };
         let tcp = connect(settings).await.map_err(no_socket)?;
         let ours = tcp.local_addr().map_err(|e| no_socket(e.to_string()))?.ip();
         let loopback = tcp.peer_addr().is_ok_and(|a| a.ip().is_loopback());
@@ -106,7 +106,7 @@ impl Connection {
         let hello = hello(settings, ours);
         wire.expect_reply(times.command);
         let smtp = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &hello).await;
-        let smtp = smtp.map_err(|e| Refusal { phase: SmtpPhase::Greeting, answer: refusal_of(&e).ok_or_else(|| silence(&wire)) })?;
+        let smtp = smtp.map_err(|e| SmtpRefusal { phase: SmtpPhase::Greeting, answer: refusal_of(&e).ok_or_else(|| silence(&wire)) })?;
         let capabilities = EhloCapabilities::parse(&wire.received());
         let mut connection = Self { smtp, wire, capabilities, encrypted: settings.tls == Tls::Implicit, answered: 0 };
         if let (Tls::Starttls, Some(connector)) = (settings.tls, connector) {
@@ -117,29 +117,29 @@ impl Connection {
     }
 
     /// STARTTLS (RFC 3207), required. What the server says in clear text after its 220 is an attack or a defect.
-    async fn starttls(&mut self, settings: &Settings, connector: &TlsConnector, hello: ClientId) -> Result<(), Refusal> {
+    async fn starttls(&mut self, settings: &Settings, connector: &TlsConnector, hello: ClientId) -> Result<(), SmtpRefusal> {
         if !self.capabilities.starttls {
             return Err(tls_fault("the server does not offer STARTTLS, and nothing is sent in clear text".to_owned()));
         }
         let answer = self.exchange(Starttls, settings.timeouts.command).await;
         if !answer.as_ref().is_ok_and(SmtpReply::is_done) {
-            return Err(Refusal { phase: SmtpPhase::Tls, answer });
+            return Err(SmtpRefusal { phase: SmtpPhase::Tls, answer });
         }
         start_tls(&self.wire, connector, settings).await?;
         self.encrypted = true;
         // What was offered in clear text counts no more (RFC 3207 4.2).
         let answer = self.exchange(Ehlo::new(hello), settings.timeouts.command).await;
         if !answer.as_ref().is_ok_and(SmtpReply::is_done) {
-            return Err(Refusal { phase: SmtpPhase::Greeting, answer });
+            return Err(SmtpRefusal { phase: SmtpPhase::Greeting, answer });
         }
         self.capabilities = EhloCapabilities::parse(&self.wire.received());
         Ok(())
     }
 
     /// AUTH (RFC 4954): never in clear text, except to this machine. (XOAUTH2 needs a token that changes: not supported.)
-    async fn log_in(&mut self, settings: &Settings, loopback: bool) -> Result<(), Refusal> {
+    async fn log_in(&mut self, settings: &Settings, loopback: bool) -> Result<(), SmtpRefusal> {
         let (Some(username), Some(password)) = (&settings.username, &settings.password) else { return Ok(()) };
-        let fault = |why: &str| Refusal { phase: SmtpPhase::Auth, answer: Err(why.to_owned()) };
+        let fault = |why: &str| SmtpRefusal { phase: SmtpPhase::Auth, answer: Err(why.to_owned()) };
         if !self.encrypted && !loopback {
             return Err(fault("a password is not sent in clear text; set tls"));
         }
@@ -163,7 +163,7 @@ impl Connection {
                 Ok(_) => return Ok(()),
                 Err(_) => {
                     let answer = hide::log_in(answer_of(&self.wire), username, password.expose_secret());
-                    return Err(Refusal { phase: SmtpPhase::Auth, answer });
+                    return Err(SmtpRefusal { phase: SmtpPhase::Auth, answer });
                 }
             }
         }
@@ -171,7 +171,13 @@ impl Connection {
     }
 
     /// The envelope, up to the 354 answer to DATA. `size`: of the message, in bytes (RFC 1870 5).
-    pub(super) async fn envelope(&mut self, from: &EmailAddress, to: &EmailAddress, size: u64, times: &Timeouts) -> Result<(), Refusal> {
+    pub(super) async fn envelope(
+        &mut self,
+        from: &EmailAddress,
+        to: &EmailAddress,
+        size: u64,
+        times: &Timeouts,
+    ) -> Result<(), SmtpRefusal> {
         let commands = self.commands(from, to, size)?;
         if self.capabilities.pipelining {
             self.wire.expect_reply(times.command);
@@ -187,9 +193,9 @@ impl Connection {
     }
 
     /// What the envelope says. The error: the server takes no message of this size, by what it said of itself.
-    fn commands(&self, from: &EmailAddress, to: &EmailAddress, size: u64) -> Result<[String; 3], Refusal> {
+    fn commands(&self, from: &EmailAddress, to: &EmailAddress, size: u64) -> Result<[String; 3], SmtpRefusal> {
         if let Some(max) = self.capabilities.size_max.filter(|&max| size > max) {
-            return Err(Refusal { phase: SmtpPhase::Mail, answer: Ok(too_large(size, max)) });
+            return Err(SmtpRefusal { phase: SmtpPhase::Mail, answer: Ok(too_large(size, max)) });
         }
         let size = if self.capabilities.sized { format!(" SIZE={size}") } else { String::new() };
         Ok([format!("MAIL FROM:<{}>{size}\r\n", from.expose()), format!("RCPT TO:<{}>\r\n", to.expose()), "DATA\r\n".to_owned()])
@@ -209,14 +215,14 @@ impl Connection {
     }
 
     /// The answers to an envelope that left behind the body before, up to the 354 to DATA.
-    pub(super) async fn answers(&mut self, times: &Timeouts) -> Result<(), Refusal> {
+    pub(super) async fn answers(&mut self, times: &Timeouts) -> Result<(), SmtpRefusal> {
         self.wire.expect_reply(times.command);
         let first = self.smtp.read_response().await.map(drop);
         self.answers_after(first).await
     }
 
     /// All three at once. A refused recipient with a 354 to DATA leaves no way back but to close: sending an empty message would be sending.
-    async fn answers_after(&mut self, first: Result<(), lettre::transport::smtp::Error>) -> Result<(), Refusal> {
+    async fn answers_after(&mut self, first: Result<(), lettre::transport::smtp::Error>) -> Result<(), SmtpRefusal> {
         let mut read = first;
         for _ in 1..ENVELOPE.len() {
             // A refusal is an error to lettre, and the next reply comes all the same; a dead connection has no next one.
@@ -230,7 +236,7 @@ impl Connection {
         if answers.len() > ENVELOPE.len() {
             // Which answer belongs to what? What is too many would be taken for the answer to the body.
             self.wire.give_up();
-            return Err(Refusal { phase: SmtpPhase::Data, answer: Err("the server answered more than it was asked".to_owned()) });
+            return Err(SmtpRefusal { phase: SmtpPhase::Data, answer: Err("the server answered more than it was asked".to_owned()) });
         }
         let mut answers = answers.into_iter();
         let mut refused = None;
@@ -283,7 +289,7 @@ impl Connection {
     }
 
     /// One command, one reply.
-    async fn exchange(&mut self, command: impl fmt::Display, limit: Duration) -> Answer {
+    async fn exchange(&mut self, command: impl fmt::Display, limit: Duration) -> SmtpAnswer {
         self.wire.expect_reply(limit);
         let _ = self.smtp.command(command).await;
         answer_of(&self.wire)
@@ -309,11 +315,11 @@ async fn connect(settings: &Settings) -> Result<TcpStream, String> {
 }
 
 /// The one reply that was heard since we last spoke: nothing less and nothing more.
-fn answer_of(wire: &Wire) -> Answer {
+fn answer_of(wire: &Wire) -> SmtpAnswer {
     answer_in(&wire.received(), wire)
 }
 
-fn answer_in(heard: &[u8], wire: &Wire) -> Answer {
+fn answer_in(heard: &[u8], wire: &Wire) -> SmtpAnswer {
     if !is_one_reply(heard) {
         return Err(silence(wire));
     }
@@ -331,23 +337,23 @@ fn silence(wire: &Wire) -> String {
     wire.failure().unwrap_or_else(|| "the server's answer is no SMTP reply".to_owned())
 }
 
-fn expected(phase: SmtpPhase, answer: Answer) -> Result<(), Refusal> {
+fn expected(phase: SmtpPhase, answer: SmtpAnswer) -> Result<(), SmtpRefusal> {
     let yes = match &answer {
         Ok(reply) if phase == SmtpPhase::Data => reply.code == 354,
         Ok(reply) => reply.is_done(),
         Err(_) => false,
     };
-    if yes { Ok(()) } else { Err(Refusal { phase, answer }) }
+    if yes { Ok(()) } else { Err(SmtpRefusal { phase, answer }) }
 }
 
-async fn start_tls(wire: &Wire, connector: &TlsConnector, settings: &Settings) -> Result<(), Refusal> {
+async fn start_tls(wire: &Wire, connector: &TlsConnector, settings: &Settings) -> Result<(), SmtpRefusal> {
     let name = ServerName::try_from(settings.host.clone());
     let name = name.map_err(|_| tls_fault(format!("{:?} is no name that a certificate could be for", settings.host)))?;
     wire.start_tls(connector, name, settings.timeouts.connect).await.map_err(tls_fault)
 }
 
-fn tls_fault(why: String) -> Refusal {
-    Refusal { phase: SmtpPhase::Tls, answer: Err(why) }
+fn tls_fault(why: String) -> SmtpRefusal {
+    SmtpRefusal { phase: SmtpPhase::Tls, answer: Err(why) }
 }
 
 /// What the server would answer to MAIL, by what it said of itself (RFC 1870 6.1): it need not be asked.

@@ -6,13 +6,13 @@
 
 use data_encoding::BASE64;
 
-use super::classify::Answer;
+use super::classify::SmtpAnswer;
 use super::reply::SmtpReply;
 use crate::contact::EmailAddress;
 use crate::outcome::{Outcome, without_recipient};
 
 /// The answer to a log-in, with `(log-in)` for what was sent of it: the password, as it is and in the forms of PLAIN and LOGIN (RFC 4954).
-pub(super) fn log_in(answer: Answer, username: &str, password: &str) -> Answer {
+pub(super) fn log_in(answer: SmtpAnswer, username: &str, password: &str) -> SmtpAnswer {
     let sent = [BASE64.encode(format!("\0{username}\0{password}").as_bytes()), BASE64.encode(password.as_bytes()), password.to_owned()];
     let shown = |text: String| sent.iter().filter(|s| !s.is_empty()).fold(text, |text, secret| without(&text, secret));
     match answer {

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Arc, Lane, Slot};
 use crate::clock::Clock;
-use crate::outbox::{self, Answer, Ask, Outbox, TransportName};
+use crate::outbox::{self, Outbox, TransportAnswer, TransportAsk, TransportName};
 
 /// From one look at what other processes noted to the next.
 const HEARS_AGAIN: Duration = Duration::from_secs(1);
@@ -37,7 +37,7 @@ impl Lane {
         TransportName { channel: self.channel, name: slot.transport.name().to_owned() }
     }
 
-    async fn ask(&self, kept: &LaneStore, slot: &Slot, ask: Ask) -> Option<Answer> {
+    async fn ask(&self, kept: &LaneStore, slot: &Slot, ask: TransportAsk) -> Option<TransportAnswer> {
         match kept.outbox.ask_transport(&self.name_of(slot), ask).await {
             Ok(answer) => Some(answer),
             Err(e) => {
@@ -85,7 +85,7 @@ impl Lane {
         self.forget_pauses();
         let Some(kept) = &self.kept else { return };
         for slot in &self.transports {
-            if let Some(answer) = self.ask(kept, slot, Ask::TryNow).await {
+            if let Some(answer) = self.ask(kept, slot, TransportAsk::TryNow).await {
                 slot.saved(answer.version);
             }
         }
@@ -100,7 +100,7 @@ impl Lane {
         let mut turn = limiter().take_given(now);
         if turn.is_none() {
             let (spacing, count) = limiter().wanted(now);
-            let given = self.ask(kept, slot, Ask::Turns { spacing, count }).await?.turns?;
+            let given = self.ask(kept, slot, TransportAsk::Turns { spacing, count }).await?.turns?;
             now = clock.now();
             limiter().given(now, given);
             turn = limiter().take_given(now);
@@ -111,7 +111,10 @@ impl Lane {
     /// After a fault one process asks, for all. `false`: another one does.
     pub(super) async fn may_ask(&self, slot: &Slot) -> bool {
         let Some(kept) = self.kept.as_ref().filter(|kept| kept.outbox.is_shared() && slot.is_asked_for_all()) else { return true };
-        let won = self.ask(kept, slot, Ask::Probe { owner: kept.owner.clone(), lasts: PROBE_LASTS }).await.is_some_and(|answer| answer.won);
+        let won = self
+            .ask(kept, slot, TransportAsk::Probe { owner: kept.owner.clone(), lasts: PROBE_LASTS })
+            .await
+            .is_some_and(|answer| answer.won);
         if won {
             slot.probes();
         }

@@ -5,29 +5,29 @@ use std::sync::atomic::Ordering;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Slot, SlotFault, Unsaved};
-use crate::outbox::{Ask, TransportState};
+use crate::outbox::{TransportAsk, TransportState};
 
 /// Whoever finds that another process asks it looks again after so long.
 const ASIDE: TimeDelta = TimeDelta::seconds(1);
 
 impl Slot {
     /// What the store is to be told. Asked once for each time. `owner`: this process.
-    pub(in crate::dispatch) fn unsaved(&self, owner: &str, now: DateTime<Utc>) -> Option<Ask> {
+    pub(in crate::dispatch) fn unsaved(&self, owner: &str, now: DateTime<Utc>) -> Option<TransportAsk> {
         let mut fault = self.fault();
         match std::mem::take(&mut fault.unsaved) {
             Unsaved::Pause => {
                 (fault.is_known, fault.probes) = (true, false);
                 let left = |until: Option<DateTime<Utc>>| until.map(|until| until - now);
                 let lasts = left(fault.paused_until).unwrap_or_default();
-                Some(Ask::Pause { faults: fault.pauses, lasts, said: left(fault.said_until), why: fault.why.clone() })
+                Some(TransportAsk::Pause { faults: fault.pauses, lasts, said: left(fault.said_until), why: fault.why.clone() })
             }
             Unsaved::Recovery => {
                 (fault.is_known, fault.probes) = (false, false);
-                Some(Ask::Recovery)
+                Some(TransportAsk::Recovery)
             }
             Unsaved::Nothing if fault.probes && !fault.probing => {
                 fault.probes = false;
-                Some(Ask::Leave { owner: owner.to_owned() })
+                Some(TransportAsk::Leave { owner: owner.to_owned() })
             }
             Unsaved::Nothing => None,
         }

@@ -47,7 +47,7 @@ pub(super) async fn participant(db: &Db, place: &ParticipantRef) -> Res<Known> {
 
 /// Somebody's notices, in due order.
 #[derive(Default)]
-struct Notices {
+struct KnownNotices {
     all: Vec<KnownNotice>,
     /// Something is said of one of them that did not arrive.
     some_lost: bool,
@@ -63,13 +63,13 @@ async fn of_these(db: &Db, sql: &str, places: &[ParticipantRef]) -> Res<Vec<Row>
     db.query(sql, &[&db.practice, &sources, &sessions, &people]).await
 }
 
-async fn told(db: &Db, places: &[ParticipantRef]) -> Res<HashMap<ParticipantRef, Notices>> {
+async fn told(db: &Db, places: &[ParticipantRef]) -> Res<HashMap<ParticipantRef, KnownNotices>> {
     let sql = format!(
         "SELECT {COLUMNS}, EXISTS (SELECT 1 FROM delivery AS d WHERE d.practice = $1 AND d.notice_id = n.id AND d.receipt IN ('undelivered', 'failed'))
          FROM {THESE} JOIN notice AS n ON n.practice = $1 AND n.session_id = w.session_id AND n.participation_id = w.participation_id AND n.source = w.source
          ORDER BY n.due_at, n.key"
     );
-    let mut found: HashMap<ParticipantRef, Notices> = HashMap::new();
+    let mut found: HashMap<ParticipantRef, KnownNotices> = HashMap::new();
     for row in of_these(db, &sql, places).await? {
         let numbered = notices::row(&db.sealer, &row)?;
         let theirs = found.entry(ParticipantRef::of(&numbered.row.entry)).or_default();
@@ -118,7 +118,7 @@ fn one(db: &Db, row: &Row) -> Res<(ParticipantRef, Known)> {
 }
 
 /// With their notices, and what is known because of them.
-async fn whole(db: &Db, place: &ParticipantRef, known: Known, Notices { all: mut notices, some_lost }: Notices) -> Res<Known> {
+async fn whole(db: &Db, place: &ParticipantRef, known: Known, KnownNotices { all: mut notices, some_lost }: KnownNotices) -> Res<Known> {
     if some_lost && notices.iter().any(KnownNotice::told) {
         let lost = receipt::lost(db, place).await?;
         notices.iter_mut().for_each(|n| n.undelivered = lost.contains(&n.notice.key));

@@ -182,24 +182,24 @@ pub(super) fn look(server: &Server) -> Result<Vec<String>> {
 
 /// How a practice's store stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct ServerStanding {
     /// A daemon has made it.
     pub made: bool,
     /// A daemon has it open, or ended a moment ago without a word.
     pub served: bool,
 }
 
-pub(super) fn stands(server: &Server, practice: &str) -> Result<Standing> {
+pub(super) fn stands(server: &Server, practice: &str) -> Result<ServerStanding> {
     let practice = practice.to_owned();
     blocking(server, "open", async move |server| {
         let db = Db::connect(server, 0, Sealer::new(None)).await?;
         if migrate::schema(&db).await?.version == 0 {
-            return Ok(Standing { made: false, served: false });
+            return Ok(ServerStanding { made: false, served: false });
         }
         let sql = "SELECT EXISTS (SELECT 1 FROM practice WHERE name = $1),
                           EXISTS (SELECT 1 FROM practice AS p JOIN node AS n ON n.practice = p.id WHERE p.name = $1 AND n.alive_until > clock_timestamp())";
         let row = db.one(sql, &[&practice]).await?;
-        Ok(Standing { made: get(&row, 0)?, served: get(&row, 1)? })
+        Ok(ServerStanding { made: get(&row, 0)?, served: get(&row, 1)? })
     })
 }
 

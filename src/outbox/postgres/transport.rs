@@ -7,7 +7,7 @@ use super::columns::{get, number, opt_at, opt_ms, word};
 use super::db::{Db, Tx, Values};
 use super::error::{Res, refused};
 use crate::outbox::transports::Row;
-use crate::outbox::{Answer, Ask, TransportName, TransportState};
+use crate::outbox::{TransportAnswer, TransportAsk, TransportName, TransportState};
 
 const COLUMNS: &str = "next_turn, faults, noted_at, paused_until, said_until, why, version, probed_by, probed_until";
 
@@ -30,7 +30,7 @@ fn micros(at: i64) -> Res<DateTime<Utc>> {
 }
 
 /// Does what is asked about one. Whoever asks about it meanwhile waits.
-pub(super) async fn ask(tx: &Tx<'_>, name: &TransportName, ask: &Ask) -> Res<Answer> {
+pub(super) async fn ask(tx: &Tx<'_>, name: &TransportName, ask: &TransportAsk) -> Res<TransportAnswer> {
     let channel = name.channel.as_str();
     let sql = "INSERT INTO transport (practice, channel, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     let which: Values<'_> = &[&tx.practice, &channel, &name.name];

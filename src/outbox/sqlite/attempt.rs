@@ -150,7 +150,7 @@ pub(super) fn lapse(connection: &Tx<'_>, now: DateTime<Utc>) -> rusqlite::Result
 }
 
 /// A row at one of its steps: what the rules ask about, and what is written beside it.
-struct Found {
+struct FoundClaim {
     number: i64,
     step: StepOf,
     standing: ClaimState,
@@ -160,11 +160,11 @@ struct Found {
     attempts: i64,
 }
 
-fn find_standing(connection: &Connection, lease: Lease) -> rusqlite::Result<Option<Found>> {
+fn find_standing(connection: &Connection, lease: Lease) -> rusqlite::Result<Option<FoundClaim>> {
     let sql = "SELECT notice.id, session_id, participation_id, epoch, state, phase, lease_until, revision, attempts
                FROM notice JOIN session ON session.source = notice.source AND session.id = session_id WHERE key = ?1";
     let found = |row: &rusqlite::Row<'_>| {
-        Ok(Found {
+        Ok(FoundClaim {
             number: row.get(0)?,
             step: StepOf { key: lease.key, session: row.get(1)?, participation: row.get(2)? },
             standing: ClaimState { epoch: row.get(3)?, state: word(row, 4)?, phase: opt_phase(row, 5)?, lease_until: opt_at(row, 6)? },
@@ -210,7 +210,7 @@ pub(super) fn take(connection: &Tx<'_>, begin: &Begin, packed: &Packed<'_>, marg
     Ok(true)
 }
 
-fn start(connection: &Tx<'_>, found: &Found, (begin, packed): (&Begin, &Packed<'_>), phase: Phase) -> rusqlite::Result<()> {
+fn start(connection: &Tx<'_>, found: &FoundClaim, (begin, packed): (&Begin, &Packed<'_>), phase: Phase) -> rusqlite::Result<()> {
     let sql = "UPDATE notice SET state = 'sending', phase = ?4, reason = NULL, changed_at = ?2, attempts = attempts + 1, facts = seal('told', key, ?3)
                WHERE id = ?1";
     connection.prepare_cached(sql)?.execute(params![found.number, ms(begin.at), begin.facts, phase_word(phase)])?;
@@ -290,7 +290,7 @@ pub(super) fn settle(connection: &Tx<'_>, lease: Lease, end: &Settlement, at: Da
 /// The end of nearly all of them: what [`Row::settle`] makes of it, without reading the rest of the row.
 fn accept(
     connection: &Tx<'_>,
-    found: &Found,
+    found: &FoundClaim,
     (reply, reference): (&str, Option<&str>),
     end: &Settlement,
     at: DateTime<Utc>,

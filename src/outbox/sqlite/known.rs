@@ -41,7 +41,7 @@ pub(super) fn participant(connection: &Connection, source: &str, session: Sessio
 
 /// Somebody's notices, in due order.
 #[derive(Default)]
-struct Notices {
+struct KnownNotices {
     all: Vec<KnownNotice>,
     /// Something is said of one of them that did not arrive.
     some_lost: bool,
@@ -55,8 +55,8 @@ pub(super) fn told_sql(whose: &str) -> String {
     )
 }
 
-fn told(connection: &Connection, whose: &str, values: impl Params) -> rusqlite::Result<HashMap<ParticipantKey, Notices>> {
-    let mut found: HashMap<ParticipantKey, Notices> = HashMap::new();
+fn told(connection: &Connection, whose: &str, values: impl Params) -> rusqlite::Result<HashMap<ParticipantKey, KnownNotices>> {
+    let mut found: HashMap<ParticipantKey, KnownNotices> = HashMap::new();
     let mut statement = connection.prepare_cached(&told_sql(whose))?;
     let mut rows = statement.query(values)?;
     while let Some(row) = rows.next()? {
@@ -112,7 +112,7 @@ fn whole(
     connection: &Connection,
     (source, session, id): (&str, SessionId, ParticipationId),
     person: Known,
-    Notices { all: mut notices, some_lost }: Notices,
+    KnownNotices { all: mut notices, some_lost }: KnownNotices,
 ) -> rusqlite::Result<Known> {
     if some_lost && notices.iter().any(KnownNotice::told) {
         let lost = receipt::lost(connection, source, session, id)?;

@@ -67,7 +67,7 @@ pub(super) fn take_meaning_out(connection: &Connection) -> rusqlite::Result<()> 
 }
 
 /// Participation, presence, role and record of somebody whom the source lists no more.
-type Person = (i64, Presence, &'static str, String);
+type MarkedPerson = (i64, Presence, &'static str, String);
 
 /// What a row held.
 struct Old {
@@ -75,7 +75,7 @@ struct Old {
     presence: Presence,
     replan: bool,
     record: String,
-    departed: Vec<Person>,
+    departed: Vec<MarkedPerson>,
 }
 
 impl Old {
@@ -110,7 +110,7 @@ fn first_of(record: &str) -> &str {
 }
 
 /// The record as the source said it, the session's mark, and those who departed.
-fn without_marks(record: &str) -> (String, Option<Presence>, Vec<Person>) {
+fn without_marks(record: &str) -> (String, Option<Presence>, Vec<MarkedPerson>) {
     let Ok(Value::Object(mut session)) = serde_json::from_str(record) else { return (record.to_owned(), None, Vec::new()) };
     let mut departed = Vec::new();
     let presence = mark(&mut session);

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::columns::{misread, opt_at, opt_ms, store_now, word};
 use super::tx::Tx;
 use crate::outbox::transports::Row;
-use crate::outbox::{Answer, Ask, TransportName, TransportState};
+use crate::outbox::{TransportAnswer, TransportAsk, TransportName, TransportState};
 
 const COLUMNS: &str = "next_turn, faults, noted_at, paused_until, said_until, why, version, probed_by, probed_until";
 
@@ -30,7 +30,7 @@ fn micros(at: i64) -> rusqlite::Result<DateTime<Utc>> {
 }
 
 /// Does what is asked about one.
-pub(super) fn ask(connection: &Tx<'_>, name: &TransportName, ask: &Ask) -> rusqlite::Result<Answer> {
+pub(super) fn ask(connection: &Tx<'_>, name: &TransportName, ask: &TransportAsk) -> rusqlite::Result<TransportAnswer> {
     let sql = format!("SELECT {COLUMNS} FROM transport WHERE channel = ?1 AND name = ?2");
     let before = connection.prepare_cached(&sql)?.query_row([name.channel.as_str(), &name.name], row).optional()?.unwrap_or_default();
     let mut after = before.clone();

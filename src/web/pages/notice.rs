@@ -10,7 +10,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::shown::{Attempt, Frame, NoticeRow};
+use super::shown::{Frame, NoticeRow, ShownAttempt};
 use super::{PageContext, Trouble};
 use crate::desk::decided;
 use crate::desk::letter::{self, MessageView, Sees};
@@ -25,7 +25,7 @@ use crate::web::{Shared, page};
 struct Page {
     frame: Frame,
     notice: NoticeRow,
-    attempts: Vec<Attempt>,
+    attempts: Vec<ShownAttempt>,
     reference: Option<String>,
     server_reply: Option<String>,
     letter: Option<MessageView>,
@@ -87,7 +87,7 @@ pub(super) async fn notice(
         notice: NoticeRow::of(&opened.entry, &people, context.showing())
             .after(&opened, office)
             .by(decided::of(&office.desk, &opened.entry).await?, office),
-        attempts: opened.shown.deliveries.iter().map(|d| Attempt::of(d, opened.entry.notice.address.channel(), office)).collect(),
+        attempts: opened.shown.deliveries.iter().map(|d| ShownAttempt::of(d, opened.entry.notice.address.channel(), office)).collect(),
         reference: opened.shown.reference,
         server_reply: opened.shown.notice.server_reply,
         letter,

@@ -20,7 +20,7 @@ use crate::zone::Zone;
 mod notice;
 pub(super) mod session;
 
-pub(super) use notice::{Attempt, Decided, History, NoticeRow};
+pub(super) use notice::{Decided, History, NoticeRow, ShownAttempt};
 
 /// What every page has around it.
 pub(super) struct Frame {

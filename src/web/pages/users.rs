@@ -86,7 +86,7 @@ struct Done {
 }
 
 /// A change of the users, and how the ledger and its reader are told.
-struct Change {
+struct UsersChange {
     event: Event,
     detail: String,
     says: String,
@@ -113,7 +113,7 @@ pub(super) async fn act(
 }
 
 /// What a form asks for. `Err`: why it cannot be.
-fn change(mut access: Access, form: &Form, own: &str) -> Result<Change, String> {
+fn change(mut access: Access, form: &Form, own: &str) -> Result<UsersChange, String> {
     // Somebody else may have been faster.
     if access.user(own).is_none_or(|user| user.role != UserRole::Operator) {
         return Err("You are no operator any more".to_owned());
@@ -130,7 +130,7 @@ fn change(mut access: Access, form: &Form, own: &str) -> Result<Change, String> 
         let (drawn, argon2id) = draw()?;
         access.user.push(User { name: name.clone(), role, argon2id, totp: None });
         let detail = format!("{name}, {}", word(role));
-        return Ok(Change {
+        return Ok(UsersChange {
             event: Event::UserAdded,
             detail,
             says: format!("{name} may log in as {}", word(role)),
@@ -144,18 +144,18 @@ fn change(mut access: Access, form: &Form, own: &str) -> Result<Change, String> 
             let (drawn, argon2id) = draw()?;
             user.argon2id = argon2id;
             let says = format!("{name} has another password, and was logged out");
-            Ok(Change { event: Event::UserPassword, detail: name.to_string(), says, drawn: Some(drawn), access })
+            Ok(UsersChange { event: Event::UserPassword, detail: name.to_string(), says, drawn: Some(drawn), access })
         }
         _ if is_own => Err("This is you: somebody else changes what you may do, or removes you".to_owned()),
         "role" => {
             user.role = role;
             let (detail, says) = (format!("{name}, {}", word(role)), format!("{name} is {} now", word(role)));
-            Ok(Change { event: Event::UserRole, detail, says, drawn: None, access })
+            Ok(UsersChange { event: Event::UserRole, detail, says, drawn: None, access })
         }
         "remove" => {
             access.user.retain(|user| user.name != name);
             let says = format!("{name} is removed, and was logged out");
-            Ok(Change { event: Event::UserRemoved, detail: name.to_string(), says, drawn: None, access })
+            Ok(UsersChange { event: Event::UserRemoved, detail: name.to_string(), says, drawn: None, access })
         }
         _ => Err("Nothing was asked for".to_owned()),
     }
@@ -172,7 +172,7 @@ fn draw() -> Result<(String, String), String> {
 async fn changed(
     shared: &Shared,
     who: &str,
-    change: impl FnOnce(Access) -> Result<Change, String> + Send + 'static,
+    change: impl FnOnce(Access) -> Result<UsersChange, String> + Send + 'static,
 ) -> Result<Result<Done, String>, Trouble> {
     let auth = shared.auth()?;
     let _turn = auth.turn().await;
@@ -182,7 +182,7 @@ async fn changed(
     };
     // A password's hash takes its time.
     let made = tokio::task::spawn_blocking(move || change(access)).await;
-    let Change { event, detail, says, drawn, access } = match made.map_err(|_| Trouble::Conflict("It could not be done."))? {
+    let UsersChange { event, detail, says, drawn, access } = match made.map_err(|_| Trouble::Conflict("It could not be done."))? {
         Ok(change) => change,
         Err(why) => return Ok(Err(why)),
     };
@@ -275,11 +275,11 @@ pub(super) async fn change_own(
     Ok(response)
 }
 
-fn with_password(mut access: Access, name: &Name, wanted: &str) -> Result<Change, String> {
+fn with_password(mut access: Access, name: &Name, wanted: &str) -> Result<UsersChange, String> {
     let argon2id = password::hash(wanted)?;
     let Some(user) = access.user.iter_mut().find(|user| user.name == *name) else {
         return Err(format!("There is no user {name} any more"));
     };
     user.argon2id = argon2id;
-    Ok(Change { event: Event::UserPassword, detail: name.to_string(), says: String::new(), drawn: None, access })
+    Ok(UsersChange { event: Event::UserPassword, detail: name.to_string(), says: String::new(), drawn: None, access })
 }

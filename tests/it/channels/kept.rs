@@ -115,7 +115,7 @@ async fn a_pause_holds_for_all_and_one_asks_for_all() {
     assert_eq!(relays[1].asked(), 0);
     asking.abort();
     // A third one finds that it is well, and all of them know.
-    open("c").ask_transport(&of("first"), punctual::outbox::Ask::Recovery).await.unwrap();
+    open("c").ask_transport(&of("first"), punctual::outbox::TransportAsk::Recovery).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert!(one_goes(&lanes[1]).await, "it is well");
 }

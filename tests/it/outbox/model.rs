@@ -29,7 +29,7 @@ enum Step {
     Resolve { notice: usize, at: Option<i64> },
     Act { notices: Vec<usize>, act: Act, at: i64 },
     Resend { notice: usize, of_resent: bool, other: bool, at: i64 },
-    Ask { session: i64, number: usize, at: i64 },
+    TransportAsk { session: i64, number: usize, at: i64 },
     Suppress { text: bool, kind: Suppression, at: i64 },
     Purge { content: i64, history: i64 },
     Lapse { at: i64 },
@@ -96,7 +96,7 @@ fn step() -> impl Strategy<Value = Step> {
         // Notices are of use until minute 600.
         3 => (0_usize..6, any::<bool>(), any::<bool>(), prop_oneof![9 => 0_i64..60, 1 => Just(600)])
             .prop_map(|(notice, of_resent, other, at)| Step::Resend { notice, of_resent, other, at }),
-        2 => (1_i64..=3, 0_usize..2, 0_i64..60).prop_map(|(session, number, at)| Step::Ask { session, number, at }),
+        2 => (1_i64..=3, 0_usize..2, 0_i64..60).prop_map(|(session, number, at)| Step::TransportAsk { session, number, at }),
         1 => (any::<bool>(), select(vec![Suppression::Bounced, Suppression::OptedOut]), 0_i64..60)
             .prop_map(|(text, kind, at)| Step::Suppress { text, kind, at }),
         // Sessions start at minute 600, and the ledger tells of minutes 0 to 60.
@@ -194,7 +194,7 @@ async fn take(store: &Store, step: &Step, claims: &mut Vec<Claim>) -> String {
             let to = other.then(|| mail("chalk"));
             format!("{:?}", outbox.resend(Some("jane"), &[key], to.as_ref(), minute(*at)).await.unwrap())
         }
-        Step::Ask { session, number, at } => {
+        Step::TransportAsk { session, number, at } => {
             let asked = addressed(*session, Occasion::Reminder, 1000 + i64::try_from(*number).unwrap(), mail("ray"));
             // Of a session that is not there, none is asked for.
             if outbox.known("clinic", &[SessionId(*session)]).await.unwrap().is_empty() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use punctual::contact::Channel;
 use punctual::outbox::postgres::PostgresOutbox;
-use punctual::outbox::{Access, Ask, Outbox, TransportName, TransportState};
+use punctual::outbox::{Access, Outbox, TransportAsk, TransportName, TransportState};
 use punctual::rate::Turns;
 
 use super::cluster::cluster;
@@ -15,20 +15,25 @@ fn relay() -> TransportName {
     TransportName { channel: Channel::Email, name: "relay".to_owned() }
 }
 
-fn pause(faults: u32, seconds: i64, said: Option<i64>) -> Ask {
-    Ask::Pause { faults, lasts: TimeDelta::seconds(seconds), said: said.map(TimeDelta::seconds), why: format!("421 busy {faults}") }
+fn pause(faults: u32, seconds: i64, said: Option<i64>) -> TransportAsk {
+    TransportAsk::Pause {
+        faults,
+        lasts: TimeDelta::seconds(seconds),
+        said: said.map(TimeDelta::seconds),
+        why: format!("421 busy {faults}"),
+    }
 }
 
-fn probe(owner: &str) -> Ask {
-    Ask::Probe { owner: owner.to_owned(), lasts: TimeDelta::minutes(1) }
+fn probe(owner: &str) -> TransportAsk {
+    TransportAsk::Probe { owner: owner.to_owned(), lasts: TimeDelta::minutes(1) }
 }
 
 async fn turns(outbox: &dyn Outbox, count: usize) -> Turns {
-    let ask = Ask::Turns { spacing: TimeDelta::milliseconds(600), count };
+    let ask = TransportAsk::Turns { spacing: TimeDelta::milliseconds(600), count };
     outbox.ask_transport(&relay(), ask).await.unwrap().turns.unwrap()
 }
 
-async fn won(outbox: &dyn Outbox, ask: Ask) -> bool {
+async fn won(outbox: &dyn Outbox, ask: TransportAsk) -> bool {
     outbox.ask_transport(&relay(), ask).await.unwrap().won
 }
 
@@ -36,7 +41,7 @@ async fn known(outbox: &dyn Outbox) -> TransportState {
     outbox.transports().await.unwrap().into_iter().find(|known| known.name == relay()).unwrap()
 }
 
-async fn told(outbox: &dyn Outbox, ask: Ask) -> TransportState {
+async fn told(outbox: &dyn Outbox, ask: TransportAsk) -> TransportState {
     let answer = outbox.ask_transport(&relay(), ask).await.unwrap();
     let known = known(outbox).await;
     assert_eq!(known.version, answer.version);
@@ -68,7 +73,7 @@ pub(crate) async fn turns_are_given_once(store: Store) {
     assert!(known(&*store.outbox).await.next_turn_in > TimeDelta::seconds(3));
     // Another transport of that name has its own.
     let texts = TransportName { channel: Channel::Sms, ..relay() };
-    let ask = Ask::Turns { spacing: TimeDelta::milliseconds(600), count: 1 };
+    let ask = TransportAsk::Turns { spacing: TimeDelta::milliseconds(600), count: 1 };
     assert_eq!(store.outbox.ask_transport(&texts, ask).await.unwrap().turns.unwrap().wait, TimeDelta::zero());
     assert_eq!(store.outbox.transports().await.unwrap().len(), 2);
 }
@@ -77,18 +82,18 @@ pub(crate) async fn a_pause_is_known_until_it_is_over(store: Store) {
     let outbox = &*store.outbox;
     let paused = told(outbox, pause(1, 300, Some(120))).await;
     assert!(about(paused.pauses_for, 300) && about(paused.said_for, 120) && paused.faults == 1 && paused.why == "421 busy 1", "{paused:?}");
-    let tried = told(outbox, Ask::TryNow).await;
+    let tried = told(outbox, TransportAsk::TryNow).await;
     assert_eq!((tried.pauses_for, tried.said_for, tried.faults), (None, None, 1), "it is still at fault");
     let again = told(outbox, pause(2, 60, None)).await;
     assert!(about(again.pauses_for, 60) && again.said_for.is_none() && again.faults == 2, "{again:?}");
-    let well = told(outbox, Ask::Recovery).await;
+    let well = told(outbox, TransportAsk::Recovery).await;
     assert_eq!((well.pauses_for, well.faults, well.why.as_str()), (None, 0, ""));
     assert!(paused.version < tried.version && tried.version < again.version && again.version < well.version);
-    assert_eq!(told(outbox, Ask::Recovery).await.version, well.version, "it is well already");
-    assert_eq!(told(outbox, Ask::TryNow).await.version, well.version);
+    assert_eq!(told(outbox, TransportAsk::Recovery).await.version, well.version, "it is well already");
+    assert_eq!(told(outbox, TransportAsk::TryNow).await.version, well.version);
     let taken = turns(outbox, 1).await;
     told(outbox, pause(1, 60, None)).await;
-    told(outbox, Ask::Recovery).await;
+    told(outbox, TransportAsk::Recovery).await;
     assert!(turns(outbox, 1).await.first > taken.first, "its turns are as they were");
 }
 
@@ -105,14 +110,14 @@ pub(crate) async fn one_asks_for_all(store: Store) {
     let outbox = &*store.outbox;
     assert!(won(outbox, probe("one")).await && won(outbox, probe("two")).await, "it is well: nobody need be asked");
     told(outbox, pause(1, 60, None)).await;
-    told(outbox, Ask::TryNow).await;
+    told(outbox, TransportAsk::TryNow).await;
     assert!(won(outbox, probe("one")).await);
     assert!(won(outbox, probe("one")).await, "it asks already");
     assert!(!won(outbox, probe("two")).await);
     assert_eq!(known(outbox).await.probed_by.as_deref(), Some("one"));
-    outbox.ask_transport(&relay(), Ask::Leave { owner: "two".to_owned() }).await.unwrap();
+    outbox.ask_transport(&relay(), TransportAsk::Leave { owner: "two".to_owned() }).await.unwrap();
     assert!(!won(outbox, probe("two")).await, "another one's is not left");
-    outbox.ask_transport(&relay(), Ask::Leave { owner: "one".to_owned() }).await.unwrap();
+    outbox.ask_transport(&relay(), TransportAsk::Leave { owner: "one".to_owned() }).await.unwrap();
     assert!(won(outbox, probe("two")).await);
     told(outbox, pause(2, 60, None)).await;
     assert!(won(outbox, probe("one")).await, "it has its answer: the next one may ask");
@@ -149,7 +154,7 @@ async fn three_processes_share_the_turns_the_pauses_and_the_probe() {
     for other in &processes {
         assert!(about(known(&**other).await.pauses_for, 300));
     }
-    told(&*processes[1], Ask::TryNow).await;
+    told(&*processes[1], TransportAsk::TryNow).await;
     let asks =
         processes.clone().map(|outbox| tokio::spawn(async move { won(&*outbox, probe(&format!("{:p}", Arc::as_ptr(&outbox)))).await }));
     let mut winners = 0;
@@ -157,6 +162,6 @@ async fn three_processes_share_the_turns_the_pauses_and_the_probe() {
         winners += usize::from(asked.await.unwrap());
     }
     assert_eq!(winners, 1);
-    told(&*processes[2], Ask::Recovery).await;
+    told(&*processes[2], TransportAsk::Recovery).await;
     assert_eq!(known(&*processes[0]).await.faults, 0);
 }

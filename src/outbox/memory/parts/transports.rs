@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 
 use super::super::MemoryOutbox;
-use crate::outbox::{Answer, Ask, Result, TransportName, TransportState, Transports};
+use crate::outbox::{Result, TransportAnswer, TransportAsk, TransportName, TransportState, Transports};
 
 #[async_trait]
 impl Transports for MemoryOutbox {
-    async fn ask_transport(&self, name: &TransportName, ask: Ask) -> Result<Answer> {
+    async fn ask_transport(&self, name: &TransportName, ask: TransportAsk) -> Result<TransportAnswer> {
         let now = self.tables().clock;
         Ok(self.rows_of_transports().entry(name.clone()).or_default().ask(&ask, now))
     }

@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 
 use super::super::{PostgresOutbox, transport};
-use crate::outbox::{Answer, Ask, Result, TransportName, TransportState, Transports};
+use crate::outbox::{Result, TransportAnswer, TransportAsk, TransportName, TransportState, Transports};
 
 #[async_trait]
 impl Transports for PostgresOutbox {
-    async fn ask_transport(&self, name: &TransportName, ask: Ask) -> Result<Answer> {
+    async fn ask_transport(&self, name: &TransportName, ask: TransportAsk) -> Result<TransportAnswer> {
         let name = name.clone();
         self.writer.write("ask_transport", async move |tx| transport::ask(tx, &name, &ask).await).await
     }

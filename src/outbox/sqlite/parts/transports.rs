@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 
 use super::super::{SqliteOutbox, transport};
-use crate::outbox::{Answer, Ask, Result, TransportName, TransportState, Transports};
+use crate::outbox::{Result, TransportAnswer, TransportAsk, TransportName, TransportState, Transports};
 
 #[async_trait]
 impl Transports for SqliteOutbox {
-    async fn ask_transport(&self, name: &TransportName, ask: Ask) -> Result<Answer> {
+    async fn ask_transport(&self, name: &TransportName, ask: TransportAsk) -> Result<TransportAnswer> {
         let name = name.clone();
         self.writer.write("ask_transport", move |c| transport::ask(c, &name, &ask)).await
     }

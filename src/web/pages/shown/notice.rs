@@ -152,7 +152,7 @@ fn lasts(reason: Reason) -> bool {
 }
 
 /// One attempt.
-pub(in crate::web::pages) struct Attempt {
+pub(in crate::web::pages) struct ShownAttempt {
     pub number: u32,
     pub at: Moment,
     pub outcome: String,
@@ -162,7 +162,7 @@ pub(in crate::web::pages) struct Attempt {
     pub receipt: Option<String>,
 }
 
-impl Attempt {
+impl ShownAttempt {
     pub(in crate::web::pages) fn of(delivery: &Delivery, channel: Channel, office: &AppState) -> Self {
         let says = |fate| words::fate(fate, channel);
         Self {
