@@ -267,8 +267,11 @@ impl Answers {
         let context = AttemptContext::alone(&self.outbox, &self.clock, &self.lane);
         let written_at = answer.useful_until - answer.answer.useful();
         let end = |outcome: &Outcome, left| ended(outcome, left, self.clock.now());
-        dispatch::hand_over(context, (&self.message(answer), written_at), AloneRecord { lease, attempts: 0 }, end).await?;
-        round.sent = true;
+        let outcome = dispatch::hand_over(context, (&self.message(answer), written_at), AloneRecord { lease, attempts: 0 }, end).await?;
+        // The store may have no turn for it yet, by its own clock: then the next one is still its own.
+        let is_back = matches!(outcome, Outcome::ChannelFault { .. });
+        round.sent |= !is_back;
+        round.waits |= is_back;
         Ok(())
     }
 
