@@ -26,6 +26,7 @@ use self::auth::Authenticator;
 pub use self::auth::Users;
 use self::patience::to_the_end;
 use self::problem::Problem;
+pub use self::waiting::answer as answer_while_waiting;
 use crate::access::UsersAt;
 use crate::clock::Clock;
 use crate::contact::Channel;
@@ -60,6 +61,7 @@ mod problem;
 pub mod push;
 mod request;
 mod twilio;
+mod waiting;
 pub mod webhook;
 
 /// Bodies that are read at once: each may take 32 MiB of memory.

@@ -100,6 +100,9 @@ pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: L
             if matches!(users, Users::File(_)) || access != Access::default() {
                 bail!("users are taken over into the store alone ([server] users = \"store\"), and only while it has none");
             }
+            if !file.exists() {
+                bail!("{}: there is no such file", file.display());
+            }
             let from = file::read(file).map_err(anyhow::Error::msg)?;
             let names: Vec<String> =
                 from.user.iter().map(|user| user.name.to_string()).chain(from.token.iter().map(|token| token.name.to_string())).collect();

@@ -3,12 +3,16 @@
 
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::signals::Signals;
 use crate::config::{Config, StoreUrl};
 use crate::daemon::Notifier;
 use crate::outbox::postgres::{PostgresOutbox, Server};
+use crate::web;
 
 /// From one look to the next.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -20,7 +24,7 @@ pub(super) async fn of_the_database(
     signals: &mut Signals,
     load: &impl Fn() -> Result<Config, String>,
 ) -> Option<Config> {
-    let (mut config, notifier, mut waits) = (config, Notifier::from_environment(), false);
+    let (mut config, notifier, mut waits) = (config, Notifier::from_environment(), None);
     while let Some(server) = server(&config) {
         // (By the engine's runtime, whose threads an end does not wait for.)
         let looking = runtime.spawn_blocking(move || PostgresOutbox::away(&server));
@@ -29,10 +33,10 @@ pub(super) async fn of_the_database(
             () = signals.end() => return None,
         };
         let Some(why) = why else { break };
-        if !waits {
+        if waits.is_none() {
             tracing::warn!(why, "the database is away: this node waits until it is there");
+            waits = Some(Answering::begin(runtime, &config));
         }
-        waits = true;
         notifier.waits(&format!("waits for the database: {why}"));
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
@@ -44,11 +48,39 @@ pub(super) async fn of_the_database(
             },
         }
     }
-    if waits {
+    if let Some(answering) = waits {
+        answering.end().await;
         tracing::info!("the database is there");
         notifier.goes_on();
     }
     Some(config)
+}
+
+/// Whoever asks meanwhile is answered: that it lives, and that nothing can be done yet.
+struct Answering {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Answering {
+    fn begin(runtime: &Handle, config: &Config) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let listens = config.server.as_ref().map(|server| server.listen);
+        let task = runtime.spawn(async move {
+            let Some(listens) = listens else { return };
+            match TcpListener::bind(listens).await {
+                Ok(listener) => web::answer_while_waiting(listener, stopped).await,
+                Err(why) => tracing::warn!(%why, %listens, "nobody is answered while this node waits"),
+            }
+        });
+        Self { stop, task }
+    }
+
+    /// The port is free again.
+    async fn end(self) {
+        self.stop.send_replace(true);
+        drop(self.task.await);
+    }
 }
 
 /// Where a node's database is.

@@ -153,13 +153,17 @@ pub(super) fn demo(args: &DemoArgs, colors: Look) -> anyhow::Result<Exit> {
 
 /// The demo's own folder is made anew; any other is left alone.
 fn make_folder(dir: &Path) -> anyhow::Result<()> {
-    if dir.join(MARKER).exists() {
+    if let Ok(process) = std::fs::read_to_string(dir.join(MARKER)) {
+        let is_there = |process: &str| process.parse::<u32>().is_ok_and(|id| Path::new(&format!("/proc/{id}")).exists());
+        if is_there(&process) {
+            bail!("another demo works in {} (process {process}): end that one first, or name another folder with --dir", dir.display());
+        }
         std::fs::remove_dir_all(dir).with_context(|| format!("cannot remove the last demo in {}", dir.display()))?;
     } else if dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} holds files that no demo made; name another folder with --dir", dir.display());
     }
     std::fs::create_dir_all(dir.join("templates")).with_context(|| format!("cannot make {}", dir.display()))?;
-    std::fs::write(dir.join(MARKER), "")?;
+    std::fs::write(dir.join(MARKER), std::process::id().to_string())?;
     Ok(())
 }
 

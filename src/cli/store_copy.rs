@@ -1,16 +1,25 @@
 //! `store copy`: a practice moves from a file to a database, or back, whole.
 
-use anyhow::Context;
+use std::path::Path;
+
+use anyhow::{Context, ensure};
 
 use super::progress::Progress;
-use super::{Exit, Usage};
+use super::{Exit, Usage, runtime};
+use crate::access::{Access, file};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, StoreUrl};
 use crate::outbox::copy::{StoreLocation, copy};
+use crate::outbox::postgres::PostgresOutbox;
+use crate::outbox::{self, Nodes};
+
+/// Where users go that stood in a store, and may stand in none.
+const USERS: &str = "users-of-the-database.toml";
 
 /// Copies, and says what to do next.
 pub(super) fn run(config: &Config, from: &str, to: &str) -> anyhow::Result<Exit> {
     let (left, new) = (place(config, from)?, place(config, to)?);
+    let users = users_of(config, &left)?;
     let bar = Progress::new("copying");
     let copied = copy((&left, &new), config.store_key.as_ref(), WallClock.now(), |rows| bar.counted(rows));
     bar.done();
@@ -19,9 +28,35 @@ pub(super) fn run(config: &Config, from: &str, to: &str) -> anyhow::Result<Exit>
     if copied.held {
         println!("An earlier copy to the same place did not end: what is due is held at the next start, as after a restore.");
     }
+    if let Some(users) = users {
+        put_users(config, &new, &users)?;
+    }
     println!("From here on the store is {}; {} is refused.", new.shown(), left.shown());
     println!("Next: set [store] url = {to:?}, and start the daemon. Keep the old one until the new one is in your backups.");
     Ok(Exit::Done)
+}
+
+/// Users and tokens that stand in a store.
+fn users_of(config: &Config, store: &StoreLocation) -> anyhow::Result<Option<Access>> {
+    let StoreLocation::Database(server, practice) = store else { return Ok(None) };
+    // One that cannot be opened cannot be copied: the copy says why.
+    let Ok(outbox) = PostgresOutbox::open(server, practice, outbox::Access::Look, config.store_key.as_ref()) else { return Ok(None) };
+    let text = runtime()?.block_on(outbox.users(-1))?.map(|(_, text)| text).filter(|text| !text.is_empty());
+    text.map(|text| Access::parse(&text)).transpose().map_err(anyhow::Error::msg)
+}
+
+/// They go along into a database; for a file they are written beside the working directory.
+fn put_users(config: &Config, new: &StoreLocation, users: &Access) -> anyhow::Result<()> {
+    let StoreLocation::Database(server, practice) = new else {
+        file::write(Path::new(USERS), users).map_err(anyhow::Error::msg)?;
+        println!("Users and tokens stood in the old store. They are in {USERS} now: set [server] users_file to it, in the place of users.");
+        return Ok(());
+    };
+    let outbox = PostgresOutbox::open(server, practice, outbox::Access::Command, config.store_key.as_ref())?;
+    let put = runtime()?.block_on(outbox.put_users(0, &users.to_text().map_err(anyhow::Error::msg)?))?;
+    ensure!(put, "users and tokens of the old store could not be put into the new one: somebody else was faster");
+    println!("Users and tokens went along.");
+    Ok(())
 }
 
 fn place(config: &Config, url: &str) -> anyhow::Result<StoreLocation> {

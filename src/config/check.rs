@@ -213,6 +213,9 @@ fn store(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) -> Option<Stor
             );
         }
     }
+    if raw.store.pooler.is_some() {
+        document.note("store.pooler", "is of a database, and [store] url names none; expected postgres://USER@HOST/DATABASE there");
+    }
     match url.strip_prefix("sqlite://") {
         Some(path) if !path.is_empty() && path != ":memory:" => Some(StoreUrl::Sqlite(base.resolve(Path::new(path)))),
         _ => {

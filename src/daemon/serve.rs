@@ -27,6 +27,10 @@ const REST: Duration = Duration::from_millis(100);
 /// So long an end waits for its mark.
 const MARK_WITHIN: Duration = Duration::from_secs(5);
 
+/// What an end says that would wait for a database, and for nothing else.
+const AWAY: &str = "the database is away, and nothing is in hand: the end does not wait for it";
+/// A database that is away for so long is no restart of it.
+const AWAY_FOR: Duration = Duration::from_secs(3);
 /// Said of what is left at an end.
 const LATE: &str = "some attempts did not end in time: the next start takes them back, or reports them as in doubt";
 
@@ -106,9 +110,7 @@ impl Engine {
             while server.join_next().await.is_some() {}
             while lanes.join_next().await.is_some() {}
         };
-        if tokio::time::timeout(self.stop_within, finish).await.is_err() {
-            tracing::warn!("{LATE}");
-        }
+        self.waits_for(finish).await;
         outcome?;
         self.mark_at_last().await
     }
@@ -136,6 +138,24 @@ impl Engine {
             tracing::warn!("{LATE}");
         }
         self.mark_at_last().await.map(|()| None)
+    }
+
+    /// Until all is finished, or it is known that it will not be.
+    async fn waits_for(&self, finish: impl Future<Output = ()>) {
+        tokio::select! {
+            finished = tokio::time::timeout(self.stop_within, finish) => if finished.is_err() {
+                tracing::warn!("{LATE}");
+            },
+            () = self.has_nothing_but_a_database_to_wait_for() => tracing::warn!("{AWAY}"),
+        }
+    }
+
+    /// The database is away, and nothing is in hand whose end it must be told of.
+    async fn has_nothing_but_a_database_to_wait_for(&self) {
+        let in_hand = || self.lanes.iter().any(|(lane, _)| lane.beyond() > 0 || lane.meter().in_flight() > 0);
+        while in_hand() || self.outbox.cut_off_since().is_none_or(|since| since.elapsed() < AWAY_FOR) {
+            tokio::time::sleep(REST).await;
+        }
     }
 
     /// Of a database that is away nothing is marked: the next start finds what there is.

@@ -118,6 +118,11 @@ impl Default for Meter {
 }
 
 impl Meter {
+    /// Messages that were in hand at the last look.
+    pub fn in_flight(&self) -> usize {
+        self.heartbeat.lock().unwrap_or_else(std::sync::PoisonError::into_inner).in_flight
+    }
+
     /// The lane goes round, with so many attempts in flight.
     pub(super) fn heartbeat(&self, in_flight: usize) {
         *self.heartbeat.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Heartbeat { at: Instant::now(), in_flight };

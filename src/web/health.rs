@@ -11,18 +11,23 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::prometheus_text;
 use serde_json::json;
 
 use super::auth::Peer;
-use super::problem::Problem;
+use super::problem::{AGAIN_AFTER, Problem};
 use super::{Shared, guard};
 
-/// Nothing may show an old answer.
-fn fresh(status: StatusCode, body: serde_json::Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body.to_string()).into_response()
+/// Nothing may show an old answer. Whoever is told "not now" is told when to ask again.
+pub(super) fn fresh(status: StatusCode, body: serde_json::Value) -> Response {
+    let mut response =
+        (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body.to_string()).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(AGAIN_AFTER));
+    }
+    response
 }
 
 /// `/healthz`

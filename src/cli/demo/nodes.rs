@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::table::{Look, Tone, cell, table, text};
 use super::super::{Exit, runtime};
@@ -123,9 +124,13 @@ pub(super) fn demo(dir: &Path, count: u8, colors: Look) -> anyhow::Result<Exit> 
             play.runs().await?;
             play.tells(colors).await
         };
+        // Whatever ends it but kill -9: the daemons and the database end with it.
+        let (mut terminated, mut hung_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
         tokio::select! {
             played = played => played.map(|()| Exit::Done),
             _ = tokio::signal::ctrl_c() => Ok(Exit::Done),
+            _ = terminated.recv() => Ok(Exit::Done),
+            _ = hung_up.recv() => Ok(Exit::Done),
         }
     })
 }
@@ -165,7 +170,7 @@ impl Play {
             Ok(nodes.into_iter().find(|node| node.leads).filter(|_| lives).map(|node| node.name))
         });
         let leader = leader.await?;
-        self.says(&format!("Node {leader} leads: it reads the list. All of them hand messages over."));
+        self.says(&format!("Node {leader} leads: it reads the list. Each of them claims messages, and hands over what it claimed."));
         self.until("the first ones are told", async |play| Ok((play.copies().len() >= KILLED_AFTER).then_some(()))).await?;
         let killed = self.nodes.iter_mut().find(|node| leader.starts_with(node.name)).context("it is one of them")?;
         killed.process.kill()?;

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Socket};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls, SimpleQueryMessage, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::Res;
@@ -142,6 +142,34 @@ impl Server {
         let statements =
             self.pooled.as_ref().map_or_else(|| Statements::Named(RefCell::default()), |types| Statements::Typed(Arc::clone(types)));
         Ok(Wire { client, warned, statements })
+    }
+}
+
+/// Rounds of [`Server::is_shared`].
+const ROUNDS: usize = 8;
+
+impl Server {
+    /// Whether a pooler that nobody named gives our connections to each other, or one of them to several servers' processes, between two statements. A
+    /// connection of one's own has the same process all the time, and no other one has that.
+    pub(super) async fn is_shared(&self) -> Res<bool> {
+        if self.pooled.is_some() {
+            return Ok(false);
+        }
+        let (one, other) = (self.connect().await?.client, self.connect().await?.client);
+        let mut seen: [Option<String>; 2] = [None, None];
+        for _ in 0..ROUNDS {
+            for (number, client) in [&one, &other].into_iter().enumerate() {
+                let said = client.simple_query("SELECT pg_backend_pid()").await?;
+                let pid = said.iter().find_map(|message| if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None });
+                let pid = pid.unwrap_or_default().to_owned();
+                let changed = seen[number].as_ref().is_some_and(|before| *before != pid);
+                if changed || seen[1 - number].as_ref() == Some(&pid) {
+                    return Ok(true);
+                }
+                seen[number] = Some(pid);
+            }
+        }
+        Ok(false)
     }
 }
 

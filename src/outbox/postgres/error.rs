@@ -10,6 +10,9 @@ const READS: &str = "database does not allow writes";
 /// What was prepared is not there, or somebody else prepared it.
 const FORGOTTEN: [SqlState; 2] = [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT];
 
+/// What to do about a pooler that nobody named.
+pub(super) const SHARED: &str = "its connections are shared with others between two statements, as a pooler in transaction mode does it: say so, [store] pooler = \"transaction\"";
+
 /// What a statement answers.
 pub(super) type Res<T> = Result<T, Failure>;
 
@@ -76,7 +79,7 @@ impl Failure {
             Self::Silent(seconds) => format!("the database gave no answer within {seconds} seconds"),
             Self::Elsewhere => "the pooler led to another server than before, or to a standby".to_owned(),
             Self::Database(e) if e.code().is_some_and(|code| FORGOTTEN.contains(code)) => {
-                "the connection is shared with others between two statements, as a pooler in transaction mode does it: say so, [store] pooler = \"transaction\"".to_owned()
+                SHARED.to_owned()
             }
             Self::Database(e) => match (e.as_db_error(), e.source()) {
                 (Some(said), _) => format!("the database says: {} ({})", said.message(), said.code().code()),

@@ -9,7 +9,7 @@ use secrecy::zeroize::Zeroizing;
 use super::columns::{at, get};
 use super::connect::Server;
 use super::db::{CHAIN, Db, Patience, Tx};
-use super::error::{Failure, Res, refused};
+use super::error::{Failure, Res, SHARED, refused};
 use super::lineage::Lineage;
 use super::migrate;
 use super::node::Node;
@@ -173,6 +173,9 @@ pub(super) fn open_moved(server: &Server, practice: &str, key: Option<&StoreKey>
 /// What is wrong with the server or its schema, one line each; empty: nothing. An error: it cannot be reached.
 pub(super) fn look(server: &Server) -> Result<Vec<String>> {
     blocking(server, "open", async |server| {
+        if server.is_shared().await? {
+            return Ok(vec![SHARED.to_owned()]);
+        }
         let db = Db::connect(server, 0, Sealer::new(None)).await?;
         let mut found = settings(&db).await?;
         found.extend(migrate::fits(migrate::schema(&db).await?).err());
@@ -206,6 +209,9 @@ pub(super) fn stands(server: &Server, practice: &str) -> Result<ServerStanding> 
 /// Brings the schema up to date. The versions before and after.
 pub(super) fn migrate(server: &Server) -> Result<(i32, i32)> {
     blocking(server, "migrate", async |server| {
+        if server.is_shared().await? {
+            return Err(refused(SHARED));
+        }
         let db = Db::connect(server, 0, Sealer::new(None)).await?;
         match settings(&db).await?.into_iter().next() {
             Some(first) => Err(refused(first)),
@@ -217,6 +223,9 @@ pub(super) fn migrate(server: &Server) -> Result<(i32, i32)> {
 /// `moved`: also if it was left for another place.
 async fn opened(server: &Server, practice: &str, access: Access, (key, moved): (Option<&StoreKey>, bool)) -> Res<(Home, Origin)> {
     let sealer = Sealer::new(key);
+    if access == Access::Daemon && greeted(server.is_shared()).await? {
+        return Err(refused(SHARED));
+    }
     let db = Db::connect(server, 0, sealer.clone()).await?;
     let schema = migrate::schema(&db).await?;
     let wrong = settings(&db).await?.into_iter().next().or_else(|| migrate::fits(schema).err());

@@ -15,7 +15,9 @@ impl Reach {
 
     /// A connection was answered.
     pub(super) fn found(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(since) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            tracing::info!(away_seconds = since.elapsed().as_secs(), "the database answers again");
+        }
     }
 
     /// Since when nobody answers; `None`: somebody does.

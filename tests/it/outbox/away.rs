@@ -109,7 +109,8 @@ async fn a_node_that_starts_while_it_is_away_waits_until_it_is_there() {
     let Some(cluster) = Cluster::another() else { return };
     let practice = Practice::open(&cluster, "later").await;
     cluster.crash();
-    practice.write("a", "");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    practice.write("a", &format!("[server]\nlisten = \"127.0.0.1:{port}\"\n"));
     let manager = practice.folder.path().join("manager");
     let socket = UnixDatagram::bind(&manager).unwrap();
     let mut a = Node { folder: practice.folder.path().join("a"), process: None, manager: Some(manager) };
@@ -130,6 +131,12 @@ async fn a_node_that_starts_while_it_is_away_waits_until_it_is_there() {
     a.says("the database is away: this node waits", 1).await;
     // (What the unit asks before a start.)
     assert_eq!(a.run(&["check", "--offline"]).0, 0);
+    // Nobody ends it for that, and nobody sends it anything.
+    assert_eq!(a.run(&["health", "--alive"]).0, 0);
+    assert_ne!(a.run(&["health"]).0, 0);
+    let push = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(crate::push::no_trust()).build().unwrap();
+    let refused = push.put(format!("http://127.0.0.1:{port}/api/v1/sources/x/sessions")).send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (503, "10"));
     cluster.start_again();
     assert_eq!(practice.told(1).await, [1], "{}", a.log());
     assert_eq!(a.log().matches("the database is away").count(), 1, "said once");

@@ -210,16 +210,7 @@ impl Cluster {
 
     /// Somebody else's connection, in a transaction: what it says holds its locks until it ends it.
     pub(crate) fn session(&self, database: &str) -> Session {
-        Self::begun(self.speaks(database))
-    }
-
-    /// Likewise, by another way to it.
-    pub(super) fn session_at(&self, url: &str) -> Session {
-        Self::begun(self.speaks(url))
-    }
-
-    fn begun(mut psql: Command) -> Session {
-        let mut psql = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut psql = self.speaks(database).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let answers = BufReader::new(psql.stdout.take().unwrap());
         let mut session = Session { psql, answers };
         session.say("BEGIN");

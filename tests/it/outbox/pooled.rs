@@ -46,18 +46,24 @@ async fn a_shared_connection_is_left_as_it_was() {
     );
 }
 
-/// Whoever forgot to say that a pooler is there is told so.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pooler_that_nobody_named_is_recognised() {
+/// Whoever forgot to say that a pooler is there is told so, before anything is done.
+#[test]
+fn a_pooler_that_nobody_named_is_recognised() {
     let Some(cluster) = Cluster::another() else { return };
-    let Some(pooler) = Pooler::before(&cluster, 2) else { return };
-    let store = opened(&pooler.unnamed("conformance")).unwrap();
-    store.outbox.status().await.unwrap();
-    // Somebody else has the connection that all was prepared on.
-    let other = cluster.session_at(&pooler.url("conformance"));
-    let why = store.outbox.status().await.unwrap_err().to_string();
-    assert!(why.contains("[store] pooler = \"transaction\""), "{why}");
-    drop(other);
+    for connections in [1, 2, 6] {
+        let Some(pooler) = Pooler::before(&cluster, connections) else { return };
+        // Others are at work there, too.
+        let busy = opened(&pooler.server("conformance")).unwrap();
+        let server = pooler.unnamed("conformance");
+        for _ in 0..20 {
+            let why = opened(&server).err().unwrap();
+            assert!(why.contains("[store] pooler = \"transaction\""), "{why}");
+        }
+        assert!(PostgresOutbox::look(&server).unwrap()[0].contains("[store] pooler"));
+        assert!(PostgresOutbox::migrate(&server).unwrap_err().to_string().contains("[store] pooler"));
+        drop(busy);
+    }
+    drop(opened(&cluster.server("conformance")).unwrap());
 }
 
 /// The pooler leads to the standby that was promoted: whoever is connected to the pooler notices nothing of it but by looking.

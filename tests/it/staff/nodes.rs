@@ -3,6 +3,7 @@
 use punctual::access::totp;
 use punctual::clock::{Clock, WallClock};
 use punctual::entry::State;
+use punctual::outbox::Nodes;
 use punctual::outbox::postgres::PostgresOutbox;
 
 use super::*;
@@ -125,4 +126,35 @@ async fn users_in_the_store_are_the_same_at_any_node() {
     assert!(!cluster.dump("users").contains(PASSWORD));
     a.close().await;
     b.close().await;
+}
+
+/// They go along into another database, and out into a file.
+#[tokio::test(flavor = "multi_thread")]
+async fn users_in_the_store_go_along_with_a_copy() {
+    let Some(cluster) = cluster() else { return };
+    for name in ["users_left", "users_moved"] {
+        cluster.create(name);
+        PostgresOutbox::migrate(&cluster.server(name)).unwrap();
+    }
+    let (left, moved) = (cluster.url("users_left"), cluster.url("users_moved"));
+    let folder = tempfile::tempdir().unwrap();
+    let (config, again) = (folder.path().join("punctual.toml"), format!("sqlite://{}", folder.path().join("again.db").display()));
+    let store = PostgresOutbox::open(&cluster.server("users_left"), "practice", punctual::outbox::Access::Daemon, None).unwrap();
+    assert!(store.put_users(0, &everybody().to_text().unwrap()).await.unwrap());
+    drop(store);
+    let run = |url: &str, args: &[&str]| {
+        std::fs::write(&config, format!("[practice]\nid = \"practice\"\n[store]\nurl = \"{url}\"\n[server]\nusers = \"store\"\n")).unwrap();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_punctual")).current_dir(folder.path()).args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = run(&moved, &["store", "copy", &left, &moved]);
+    assert!(said.contains("Users and tokens went along"), "{said}");
+    let said = run(&moved, &["user", "list"]);
+    assert!(said.contains("jane") && said.contains("victor"), "{said}");
+    let said = run(&moved, &["store", "copy", &moved, &again]);
+    assert!(said.contains("users-of-the-database.toml"), "{said}");
+    let written = file::read(&folder.path().join("users-of-the-database.toml")).unwrap();
+    assert_eq!(written.user.iter().map(|user| user.name.to_string()).collect::<Vec<_>>(), ["jane", "victor"]);
+    assert_eq!(written.token.len(), everybody().token.len());
 }
