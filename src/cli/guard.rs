@@ -9,6 +9,7 @@ use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::open_store;
 use crate::guard::{GuardRow, Verdict};
+use crate::source::{Source, SourceKind};
 use crate::zone::Zone;
 
 #[derive(Debug, Subcommand)]
@@ -31,6 +32,12 @@ pub(super) enum GuardCommand {
 
 pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
     let zone = config.time_zone.clone();
+    let pushed = |named: Option<&str>| {
+        let is_pushed = |source: &Source| matches!(source.kind, SourceKind::Push(_)) && named.is_none_or(|name| name == source.name);
+        if config.sources.iter().any(is_pushed) {
+            println!("Of a source that is pushed to: with the next list that is put. Until then its messages stay held.");
+        }
+    };
     runtime()?.block_on(async {
         let store = open_store(&config, false)?;
         match command {
@@ -41,6 +48,7 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
                     println!("Nothing waits.");
                 } else {
                     println!("{} accepted: the next walk applies what changed", counted(waiting, "session", "sessions"));
+                    pushed(source.as_deref());
                 }
                 Ok(Exit::Done)
             }
@@ -50,6 +58,7 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
                     println!("Nothing that can be rejected waits.");
                 } else {
                     println!("{} rejected: what was before is in force until the source says something else", counted(rejected, "session", "sessions"));
+                    pushed(source.as_deref());
                 }
                 let of_source = |row: &GuardRow| source.as_ref().is_none_or(|named| *named == row.source);
                 if store.guards().await?.iter().any(of_source) {

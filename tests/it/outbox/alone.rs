@@ -205,8 +205,8 @@ pub(super) async fn an_end_is_an_end(store: Store) {
         // Never again by itself, whatever is asked for.
         (unknown(Some(5)), State::Unknown, "", "unknown"),
         (ended(State::Cancelled), State::Cancelled, "empty", "cancelled"),
-        (ended(State::Lapsed), State::Lapsed, "empty", "lapsed"),
-        (ended(State::Suppressed), State::Suppressed, "empty", "suppressed"),
+        (ended(State::Lapsed), State::Lapsed, "lapsed", "lapsed"),
+        (ended(State::Suppressed), State::Suppressed, "suppressed", "suppressed"),
     ];
     for (at, (kind, (end, state, of_letter, of_answer))) in (0..).zip(BOTH.into_iter().flat_map(|kind| ends.clone().map(|end| (kind, end))))
     {
