@@ -1,7 +1,7 @@
 //! Handing a message over: one server, one recipient, one attempt, one [`Outcome`].
 //!
 //! A transport knows the phases of its protocol. Up to the *point of no return* (SMTP: the 354 answer to DATA; HTTP: the open
-//! connection) nothing was sent, whatever fails. There it asks [`PointOfNoReturn::cross`], which makes the attempt's doubt durable,
+//! connection) nothing was sent, whatever fails. There it asks [`PointOfNoReturn::pass`], which makes the attempt's doubt durable,
 //! and only then lets out the bytes that the server can accept.
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub trait PointOfNoReturn: Send + Sync {
     /// transaction with the server, and answer [`Outcome::Fenced`].
     async fn pass(&self) -> bool;
 
-    /// The envelope is about to be spoken: what makes the doubt durable may run beside it. [`PointOfNoReturn::cross`] waits for its end.
+    /// The envelope is about to be spoken: what makes the doubt durable may run beside it. [`PointOfNoReturn::pass`] waits for its end.
     fn approach(&self) {}
 
     /// Asked before anything is said to a transport. `false`: what was decided is old by now, so say nothing, and answer [`Outcome::Fenced`].

@@ -62,7 +62,7 @@ pub enum TransportAsk {
     },
 }
 
-/// What a store answers to an [`Ask`].
+/// What a store answers to an [`TransportAsk`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransportAnswer {
     /// Of its pause, as it is now.
