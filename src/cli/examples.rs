@@ -114,6 +114,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ("user totp", &[("user totp jane", "asks jane for a code of her app from now on"), ("user totp jane --off", "and no more")]),
     ("user remove", &[("user remove jane", "")]),
     ("user list", &[("user list", "")]),
+    ("user import", &[("user import users.toml", "into the store, with [server] users = \"store\"")]),
     ("token", &[("token add reports --scope read", ""), ("token list", "")]),
     ("token add", &[("token add ehr --scope read --scope write", "prints it once")]),
     ("token remove", &[("token remove ehr", "")]),
