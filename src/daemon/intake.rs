@@ -36,8 +36,8 @@ const AWAY_AFTER: Duration = Duration::from_secs(5);
 /// The engine, as the server sees it.
 pub(super) struct Intake {
     engine: Arc<Engine>,
-    /// By source: whose turn it is.
-    turns: HashMap<String, Mutex<()>>,
+    /// By source: whose turn it is; and the walk of what was taken last.
+    turns: HashMap<String, Mutex<Option<i64>>>,
     nudge: Notify,
     failed: mpsc::Sender<StoreError>,
 }
@@ -45,6 +45,8 @@ pub(super) struct Intake {
 /// Why nothing was taken.
 enum Failed {
     Refused(Refused),
+    /// Another node took something newer meanwhile.
+    Late,
     Store(StoreError),
 }
 
@@ -144,19 +146,41 @@ impl Intake {
         Ok(None)
     }
 
-    async fn take(&self, source: &str, offer: Offer) -> Result<Receipt, Failed> {
+    /// `came_at`: when it was here. `last`: the walk of what this node took of the source last.
+    async fn take(&self, source: &str, offer: Offer, (came_at, last): (DateTime<Utc>, &mut Option<i64>)) -> Result<Receipt, Failed> {
         let offer = Arc::new(offer);
         loop {
-            if let Some(receipt) = self.take_once(source, &offer).await? {
+            if let Some((receipt, walk)) = self.take_once(source, &offer, (came_at, *last)).await? {
+                *last = Some(walk);
                 return Ok(receipt);
             }
         }
     }
 
+    /// Whoever sent it may have given it up, and have said something newer to another node: while this one slept, or could not reach the store. Said again it
+    /// is taken.
+    async fn is_late(&self, source: &str, is_one: bool, (came_at, last): (DateTime<Utc>, Option<i64>)) -> Result<bool, StoreError> {
+        let outbox = self.engine.outbox();
+        // What this node took before was here before.
+        if !outbox.is_shared() || last == Some(outbox.walks_of(source).await?) {
+            return Ok(false);
+        }
+        let row = outbox.sources().await?.into_iter().find(|row| row.name == source);
+        Ok(row.is_some_and(|row| is_older(is_one, came_at, (row.heard_at, row.whole_at))))
+    }
+
     /// `None`: another node walked meanwhile, and what the store held is held no more.
-    async fn take_once(&self, source: &str, offer: &Arc<Offer>) -> Result<Option<Receipt>, Failed> {
+    async fn take_once(
+        &self,
+        source: &str,
+        offer: &Arc<Offer>,
+        came: (DateTime<Utc>, Option<i64>),
+    ) -> Result<Option<(Receipt, i64)>, Failed> {
         let now = self.engine.clock.now();
         let upon = self.engine.outbox().walks().await?;
+        if self.is_late(source, offer.session().is_some(), came).await? {
+            return Err(Failed::Late);
+        }
         let held = self.held(source, offer, (now, upon)).await?;
         let (is_one, offer) = (offer.session().is_some(), Arc::clone(offer));
         let taking = tokio::task::spawn_blocking(move || push::take(&offer, &held, now));
@@ -174,7 +198,7 @@ impl Intake {
             return Ok(None);
         }
         let sessions = if is_one { self.engine.outbox().listed(source).await? } else { report.sessions };
-        Ok(Some(Receipt {
+        let receipt = Receipt {
             sessions,
             planned: report.planned,
             added: report.applied.added,
@@ -182,7 +206,8 @@ impl Intake {
             ended: report.applied.ended,
             guarded: report.guarded,
             faults: taken.faults,
-        }))
+        };
+        Ok(Some((receipt, report.applied.walks)))
     }
 }
 
@@ -193,9 +218,11 @@ impl web::Intake for Intake {
             return Err(Declined::Idle(idle.why));
         }
         let turn = self.turns.get(source).expect("the server's sources are those that it was made with");
-        let _turn = turn.lock().await;
-        self.take(source, offer).await.map_err(|failed| match failed {
+        let came_at = self.engine.clock.now();
+        let mut last = turn.lock().await;
+        self.take(source, offer, (came_at, &mut last)).await.map_err(|failed| match failed {
             Failed::Refused(why) => Declined::Refused(why),
+            Failed::Late => Declined::Idle("another node took something newer of this source meanwhile; this was not taken".to_owned()),
             Failed::Store(error) => self.fail(error),
         })
     }
@@ -276,5 +303,33 @@ impl web::Intake for Intake {
 
     async fn metrics(&self) -> Option<Registry> {
         self.engine.metrics().await
+    }
+}
+
+/// Whether something that another node took says more: a list is older than anything that was taken since it came, a single session than a list.
+fn is_older(is_one: bool, came_at: DateTime<Utc>, (heard_at, whole_at): (Option<DateTime<Utc>>, Option<DateTime<Utc>>)) -> bool {
+    let newest = if is_one { whole_at } else { heard_at };
+    newest.is_some_and(|newest| newest > came_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_before_something_newer_is_late() {
+        let at = |second| DateTime::from_timestamp(second, 0).unwrap();
+        for (is_one, heard_at, whole_at, late) in [
+            (false, None, None, false),
+            (false, Some(9), Some(9), false),
+            (false, Some(11), Some(11), true),
+            // A list does not know what was said of one session since.
+            (false, Some(11), Some(9), true),
+            // Of two single sessions neither says anything of the other.
+            (true, Some(11), Some(9), false),
+            (true, Some(11), Some(11), true),
+        ] {
+            assert_eq!(is_older(is_one, at(10), (heard_at.map(at), whole_at.map(at))), late, "{is_one} {heard_at:?} {whole_at:?}");
+        }
     }
 }
