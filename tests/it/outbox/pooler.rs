@@ -53,7 +53,7 @@ impl Pooler {
         fs::copy(program, &own).unwrap();
         let script = r#""$1" -q pgbouncer.ini & pooler=$!
             until [ -S "$2" ]; do kill -0 $pooler || exit 1; sleep 0.05; done
-            echo $pooler > pid; echo; read -r _; kill $pooler; wait $pooler; cd / && rm -rf "$3""#;
+            echo; read -r _; kill $pooler; wait $pooler; cd / && rm -rf "$3""#;
         let mut keeper = run_as(cluster.user, Path::new("/bin/sh"), &folder)
             .args(["-c", script, "keeper"])
             .args([own.as_path(), Path::new(SOCKET), &folder])
