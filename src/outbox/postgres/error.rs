@@ -93,13 +93,43 @@ impl Failure {
     }
 }
 
-/// Class 08: the connection; 57P: it stops or starts; 53300: too many connections; 25006: it only reads, for it is no primary any more.
+/// Class 08: the connection; 57P: it stops or starts; 53300: too many connections; 25006: it only reads, for it is no primary any more; 25P03 and 25P04: it
+/// ended the connection of a process that stood still in a transaction (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 fn is_of_the_connection(code: &SqlState) -> bool {
     let code = code.code();
-    code.starts_with("08") || code.starts_with("57P") || code == "53300" || code == "25006"
+    code.starts_with("08") || code.starts_with("57P") || ["53300", "25006", "25P03", "25P04"].contains(&code)
 }
 
 /// What does not belong there.
 pub(super) fn refused(why: impl Into<String>) -> Failure {
     Failure::Refused(why.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_a_connection_ends_no_process() {
+        let codes = [
+            ("08006", true),
+            ("57P01", true), // somebody ended it
+            ("57P02", true), // another process of the server crashed
+            ("57P03", true), // it starts
+            ("57P05", true), // it was idle
+            ("53300", true),
+            ("25006", true),
+            ("25P03", true), // in a transaction: a node that was stopped
+            ("25P04", true),
+            ("57014", false), // a statement took too long
+            ("40001", false),
+            ("53100", false), // the disk is full
+            ("42P01", false),
+            ("23505", false),
+            ("XX001", false),
+        ];
+        for (code, is_lost) in codes {
+            assert_eq!(is_of_the_connection(&SqlState::from_code(code)), is_lost, "{code}");
+        }
+    }
 }
