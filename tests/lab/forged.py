@@ -163,6 +163,11 @@ def late_answer(f):
     f.r.deliveries["key1"] = [{"phase": "doubt", "outcome": "accepted"}, {"phase": "doubt", "outcome": "accepted"}]
 
 
+def late_answer_after_a_person_was_asked(f):
+    late_answer(f)
+    f.row(1, 51, "resolved", "unknown", before="unknown")
+
+
 def chain_broken(f):
     f.r.verified = 3
 
@@ -205,6 +210,7 @@ FORGED = [
     (lost_text, "lost"), (lost_person, "lost"), (never_ended, "lost"), (no_reason, "lost"), (old_code, "superseded"), (old_code_that_had_crossed, None),
     (new_code_never_told, "lost"), (rate_broken, "rate"), (two_letters, "letters"), (letter_of_another_id, "letters"), (text_after_a_stop, "stop"),
     (text_that_had_crossed, None), (doubt_that_no_delivery_shows, "counted"), (unknown_by_one_alone, "counted"), (late_answer, None),
+    (late_answer_after_a_person_was_asked, None),
     (doubt_without_a_fault, "counted"), (chain_broken, "ledger"),
     (ended_by_itself, "processes"), (panicked, "processes"), (taken_up_soon, None), (taken_up_late, "resumed"),
     (taken_up_late_without_a_database, None), (taken_from_the_living, "resumed"),

@@ -13,6 +13,7 @@ NAMED_ENDS = {"rejected", "cancelled", "superseded", "lapsed", "suppressed", "he
 # Clocks are one; a row's time has milliseconds.
 TICK = 0.002
 RESUMED_WITHIN = 30
+LATER = 0.5  # seconds from a message's turn to its point of no return
 HEARD_LATE = 5  # seconds that what a node claimed may be on its way when the node is cut off
 # Outcomes of a delivery that nobody can know.
 IN_DOUBT = {"crashed", "unknown"}
@@ -54,8 +55,11 @@ def in_order(rows):
     """A row's time is of what it tells: an answer that came late is written after what was done meanwhile, and says in which state it found the notice."""
     left, state, ordered = sorted(rows, key=lambda row: row["t"]), None, []
     while left:
-        next = min(range(len(left)), key=lambda n: (left[n]["from_state"] not in (None, state), n))
-        ordered.append(left.pop(next))
+        fit = [n for n, row in enumerate(left) if row["from_state"] in (None, state)] or [0]
+        if ordered and left[fit[0]]["t"] < ordered[-1]["t"]:
+            # It was written later than that: whatever left the notice in this state came before it.
+            fit = [n for n in fit if left[n]["to_state"] == state] or fit
+        ordered.append(left.pop(fit[0]))
         state = ordered[-1]["to_state"] or state
     return ordered
 
@@ -223,7 +227,8 @@ class Judge:
         at = sorted(row["t"] for rows in self.story.rows.values() for row in rows
                     if row["event"] == "doubted" and (row.get("notice") or {}).get("channel") == "email")
         most, when = most_in_a_minute(at)
-        if most > self.r.rate + 1:
+        # Each passes its point of no return a moment after its turn, the first one of the minute perhaps later than the last one.
+        if most > self.r.rate + 1 + self.r.rate * LATER / 60:
             self.find("rate", f"{most} e-mails in the minute up to {when:.1f}, where {self.r.rate} may go")
 
     def stops(self):

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 AREAS = [202, 212, 213, 214, 215, 216, 217, 303, 305, 312, 404, 415, 503, 602, 617, 702, 713, 808, 904, 919]
 TOKEN = "5d7c0f5e2b9a4c1d8e3f6a7b0c9d2e1f"
 LEAD = 600  # seconds before a session's start: the reminder
+HEARD_WITHIN = 180  # seconds from a change until the nodes have walked it, whatever goes wrong
 OF_SESSION = 3  # participants who are told, beside the host
 PUSHED = 0.5  # of all sessions
 TEXTS = 0.15  # of all participants
@@ -132,9 +133,14 @@ class Practice:
         """Somebody's code is another one from now on: the session, and who."""
         # The guard waits for a person where more than ten, and more than a fifth, change within ten minutes; one or two of them are enough here.
         so_far = sum(1 for change in self.changes if change["source"] == source)
-        if not self.sessions[source] or so_far >= max(8, len(self.sessions[source]) / 8):
+        if so_far >= max(8, len(self.sessions[source]) / 8):
             return None
-        session = self.sessions[source][self.chance.choice(list(self.sessions[source]))]
+        # Of a session that has begun by the time that somebody hears of it nothing is told any more.
+        soon = datetime.fromtimestamp(time.time() + HEARD_WITHIN, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+        ahead = [session for session in self.sessions[source].values() if session["ScheduleTs"] > soon]
+        if not ahead:
+            return None
+        session = self.chance.choice(ahead)
         who = self.chance.choice(session["Participants"][1:])
         codes = self.people[who["ParticipationId"]]["codes"]
         codes.append(600_000_000 + len(self.changes) * 7)
