@@ -89,11 +89,20 @@ pub(super) fn forget_lately(connection: &Connection, now: DateTime<Utc>) -> rusq
 
 /// Replaces that of a session.
 pub(super) fn put_lately(connection: &Connection, source: &str, id: SessionId, items: &[Noted]) -> rusqlite::Result<()> {
-    connection.prepare_cached("DELETE FROM lately WHERE source = ?1 AND session_id = ?2")?.execute(params![source, id.0])?;
+    clear(connection, "lately", source, id)?;
     let Some(until) = items.iter().map(|one| one.until).max() else { return Ok(()) };
     let text = serde_json::to_string(items).expect("text and times are always JSON");
     let sql = "INSERT INTO lately (source, session_id, until, items) VALUES (?1, ?2, ?3, seal('lately', ?2, ?4))";
     connection.prepare_cached(sql)?.execute(params![source, id.0, ms(until), text])?;
+    Ok(())
+}
+
+/// Takes out the rows that a table has of a session. Mostly there are none: a look is cheaper than a deletion, for which SQLite makes a table of its own.
+pub(super) fn clear(connection: &Connection, table: &str, source: &str, id: SessionId) -> rusqlite::Result<()> {
+    let of_session = format!("FROM {table} WHERE source = ?1 AND session_id = ?2");
+    if connection.prepare_cached(&format!("SELECT 1 {of_session}"))?.exists(params![source, id.0])? {
+        connection.prepare_cached(&format!("DELETE {of_session}"))?.execute(params![source, id.0])?;
+    }
     Ok(())
 }
 

@@ -229,12 +229,7 @@ fn apply_change(connection: &Tx<'_>, source: &str, change: &Change, at: DateTime
 }
 
 fn replace_omissions(connection: &Connection, source: &str, session: &WalkedSession) -> rusqlite::Result<()> {
-    // Of a session that was not there before there are none, and a look is cheaper than a deletion.
-    let mut before = connection.prepare_cached("SELECT 1 FROM omission WHERE source = ?1 AND session_id = ?2")?;
-    if before.exists(params![source, session.id.0])? {
-        let sql = "DELETE FROM omission WHERE source = ?1 AND session_id = ?2";
-        connection.prepare_cached(sql)?.execute(params![source, session.id.0])?;
-    }
+    sources::clear(connection, "omission", source, session.id)?;
     let sql = "INSERT INTO omission (source, session_id, position, participation_id, role, occasion, rule, channel, due_at, reason, detail)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     let mut put = connection.prepare_cached(sql)?;
