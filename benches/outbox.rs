@@ -4,6 +4,9 @@
 //! 1. A walk of 10,000 new sessions with two notices each.
 //! 2. The path of those that are due, with 32 attempts at once: claims of 500, then begin, doubt and settle one by one.
 //! 3. With a million notices more: the questions that are asked often.
+//!
+//! `-- URL --nodes=1,2,3 --attempts=32,64,128 [--count=12000]`: the path of those that are due alone, as a daemon takes it (claim, take, settle), by so many
+//! nodes with so many attempts at once in all. Nothing is planned, rendered or handed over.
 
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
 
@@ -118,6 +121,62 @@ fn request(limit: usize) -> ClaimRequest {
     ClaimRequest { owner: "bench".to_owned(), now: at(10), channel: Channel::Email, lease: TimeDelta::hours(1), limit }
 }
 
+/// In two steps, as a daemon does it.
+async fn hand_over_in_short(store: &dyn Outbox, claim: Claim) {
+    let (lease, revision) = (claim.lease(), claim.revision);
+    let (facts, transport) = ("facts".to_owned(), "bench".to_owned());
+    let begin = Begin { lease, revision, facts, at: at(1), transport, bytes: vec![b'x'; MESSAGE].into() };
+    assert!(store.take(begin, TimeDelta::minutes(1)).await.unwrap());
+    let end = Settlement::Accepted { reply: "250 2.0.0 Ok: queued as 4F1A22".to_owned(), reference: None };
+    assert!(store.settle_with_next(at(1), lease, end).await.unwrap());
+}
+
+/// Takes what is due until nothing is, the next batch while the last one is under way.
+async fn empty(store: Arc<dyn Outbox>, attempts: usize) -> usize {
+    let permits = Arc::new(Semaphore::new(attempts));
+    let (mut done, mut under_way) = (0, JoinSet::new());
+    loop {
+        let claims = store.claim(request(256)).await.unwrap();
+        if claims.is_empty() {
+            under_way.join_all().await;
+            return done;
+        }
+        done += claims.len();
+        for claim in claims {
+            let permit = permits.clone().acquire_owned().await.unwrap();
+            let store = store.clone();
+            under_way.spawn(async move {
+                hand_over_in_short(&*store, claim).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+/// So many messages a second by several nodes, each with a store of its own to one practice.
+async fn side_by_side(url: &str, (nodes, attempts, count): (usize, usize, usize), round: usize) -> f64 {
+    let practice = format!("bench {} {round}", std::process::id());
+    let server = Server::parse(url, None, None).unwrap();
+    let open = |name: &str| PostgresOutbox::open(&server.clone().as_node(Some(name)), &practice, Access::Daemon, None).unwrap();
+    let stores: Vec<Arc<dyn Outbox>> = ["a", "b", "c", "d", "e", "f"][..nodes].iter().map(|name| Arc::new(open(name)) as _).collect();
+    for store in &stores {
+        store.tend("bench", None, at(0)).await.unwrap();
+    }
+    let sessions = i64::try_from(count / 2).unwrap();
+    apply(&*stores[0], 1..sessions + 1, |_| 0).await;
+    let start = Instant::now();
+    let mut all = JoinSet::new();
+    stores.iter().cloned().for_each(|store| drop(all.spawn(empty(store, attempts / nodes))));
+    assert_eq!(all.join_all().await.into_iter().sum::<usize>(), count);
+    count as f64 / start.elapsed().as_secs_f64()
+}
+
+/// The numbers behind `--name=`, if it is given.
+fn given(name: &str) -> Option<Vec<usize>> {
+    let text = std::env::args().find_map(|a| a.strip_prefix(&format!("--{name}=")).map(str::to_owned))?;
+    Some(text.split(',').map(|n| n.parse().unwrap()).collect())
+}
+
 async fn drain(store: &Arc<dyn Outbox>) -> usize {
     let permits = Arc::new(Semaphore::new(ATTEMPTS));
     let mut done = 0;
@@ -182,6 +241,19 @@ async fn main() {
     let place = arguments.next().unwrap_or_else(|| ".".to_owned());
     let millions: f64 = arguments.next().map_or(1.0, |n| n.parse().unwrap());
     let key = std::env::args().any(|a| a == "--sealed").then(|| StoreKey::parse(&"07".repeat(32)).unwrap());
+    if let Some(nodes) = given("nodes") {
+        let count = given("count").map_or(12_000, |count| count[0]);
+        let mut round = 0;
+        for attempts in given("attempts").unwrap_or_else(|| vec![32, 64, 128]) {
+            let mut one = None;
+            for &nodes in &nodes {
+                round += 1;
+                let each = side_by_side(&place, (nodes, attempts, count), round).await;
+                println!("{attempts:>3} at once, {nodes} nodes: {each:6.0} messages/s, {:.2} x", each / *one.get_or_insert(each));
+            }
+        }
+        return;
+    }
     if Server::is_named_by(&place) {
         let store: Arc<dyn Outbox> = Arc::new(database(&place, key.as_ref()));
         return measure(&store, millions).await;
