@@ -15,8 +15,8 @@ use crate::session::{Session, SessionId};
 
 /// Sessions of the first part: so few that its messages leave at once. Each part has twice as many as the one before.
 pub const FIRST_PART: usize = 64;
-/// And at most so many.
-const LARGEST_PART: usize = 512;
+/// And at most so many: each part writes most pages of the store's indexes once more, and whoever hands over meanwhile waits for it.
+const LARGEST_PART: usize = 2048;
 
 /// What a walk tells while it goes on.
 pub enum WalkProgress<'a> {
