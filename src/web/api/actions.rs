@@ -56,6 +56,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Asked<T> {
 
 /// Its message could repeat what stands there: only the place is told.
 fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // A list would be taken for the fields in their order.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the body is a list; expected an object, as it is described"));
+    }
     serde_json::from_slice(bytes).map_err(|e| {
         let detail = format!("the body is not what is described, at line {}, column {}", e.line(), e.column());
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)

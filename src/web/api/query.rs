@@ -139,12 +139,11 @@ impl Query {
 
     pub(super) fn states(&self) -> Result<Vec<State>, Problem> {
         let given = self.0.iter().filter(|(name, _)| name == "state");
-        given.map(|(_, word)| word.parse().map_err(|_| bad("state: expected the word of a state".to_owned()))).collect()
+        given.map(|(_, word)| word.parse().map_err(|_| expected("state", &State::ALL.map(State::as_str)))).collect()
     }
 
     pub(super) fn occasion(&self) -> Result<Option<Occasion>, Problem> {
-        let parsed =
-            self.text("occasion").map(|word| word.parse().map_err(|_| bad("occasion: expected the word of an occasion".to_owned())));
+        let parsed = self.text("occasion").map(|word| word.parse().map_err(|_| expected("occasion", &Occasion::ALL.map(Occasion::as_str))));
         parsed.transpose()
     }
 
@@ -171,6 +170,10 @@ impl Query {
 /// Names a place in an order of times and keys.
 pub(super) fn cursor(at: chrono::DateTime<chrono::Utc>, key: impl std::fmt::Display) -> String {
     format!("{:x}-{key}", at.timestamp_millis())
+}
+
+fn expected(name: &str, words: &[&str]) -> Problem {
+    bad(format!("{name}: expected one of {}", words.join(", ")))
 }
 
 pub(super) fn bad(detail: String) -> Problem {

@@ -144,6 +144,47 @@ async fn deeds_name_the_token() {
     office.close().await;
 }
 
+/// A list in the place of the object that is described changes nothing, whatever its order says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_no_object() {
+    let office = Office::open().await;
+    let refused = office.refused().await;
+    let before = office.entries().await.len();
+    for (path, body) in [
+        ("/suppressions", json!(["nobody@example.com", "opted_out"])),
+        ("/suppressions", json!([{ "address": "nobody@example.com", "kind": "opted_out" }])),
+        ("/sessions/1/remind", json!([])),
+        ("/guard/accept", json!([null])),
+        (format!("/notices/{refused}/resend").as_str(), json!(["trevor@example.com"])),
+    ] {
+        let (status, problem) = said(office.api(Method::POST, path, WRITE, &format!(" {body}")).await).await;
+        assert_eq!(status, 422, "{path} {body}: {problem}");
+        assert_eq!(problem["detail"], "the body is a list; expected an object, as it is described", "{path}");
+    }
+    assert_eq!(office.read("/suppressions").await["suppressions"].as_array().unwrap().len(), 1, "the one that was refused before");
+    assert_eq!(office.entries().await.len(), before);
+    office.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_is_not_understood_says_what_is_expected() {
+    let office = Office::open().await;
+    for (query, says) in [
+        ("state=a&state=b", "state: expected one of waiting, claimed, sending, "),
+        ("state=waiting,held", "state: expected one of waiting, claimed, sending, "),
+        ("occasion=birthday", "occasion: expected one of invite, "),
+        ("session=1&session=2", "session stands twice"),
+        ("state[]=waiting", "expected session, participation, state, occasion, limit, cursor"),
+    ] {
+        let answer = office.api(Method::GET, &format!("/notices?{query}"), READ, "").await;
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        let (status, problem) = said(answer).await;
+        assert_eq!(status, 400, "{query}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(says), "{query}: {problem}");
+    }
+    office.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_reminds_and_the_ledger_names_its_token() {
     let office = Office::open().await;
