@@ -21,6 +21,7 @@ pub mod agenda;
 pub mod called;
 pub mod decided;
 pub mod letter;
+pub mod nodes;
 pub mod notices;
 pub mod outage;
 pub mod people;

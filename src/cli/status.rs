@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::config::raw::Mode;
 use crate::daemon::is_served;
 use crate::desk::status::{Facts, status as ask};
-use crate::desk::words;
+use crate::desk::{nodes, words};
 use crate::outbox::NodeRow;
 
 /// How it runs, and how it stands.
@@ -60,15 +60,9 @@ pub(super) fn status(config: Config, json: bool, colors: Look) -> anyhow::Result
     Ok(if facts.attention || is_idle || !warnings.is_empty() { Exit::Attention } else { Exit::Done })
 }
 
-/// `a (leads)`, `b`, `c (says nothing since 14:02)`, `d (does nothing since 14:02: its messages are not those of node a, ...)`.
+/// `a (leads)`, `b`, `c (gone since 14:02: ...)`, `d (does nothing since 14:02: its messages are not those of node a, ...)`.
 fn shown(node: &NodeRow, time: &dyn Fn(DateTime<Utc>) -> String) -> String {
-    let since = node.since.map(|at| format!(" since {}", time(at))).unwrap_or_default();
-    let more = match &node.idle {
-        _ if !node.lives => format!(" (says nothing{since})"),
-        Some(why) => format!(" (does nothing{since}: {why})"),
-        None if node.leads => " (leads)".to_owned(),
-        None => String::new(),
-    };
+    let more = nodes::standing(node, time).map(|says| format!(" ({says})")).unwrap_or_default();
     format!("{}{more}", node.name)
 }
 

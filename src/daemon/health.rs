@@ -8,6 +8,7 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use super::Engine;
 use crate::clock::JUMP;
 use crate::contact::Channel;
+use crate::desk::nodes;
 use crate::desk::outage::{self, Outage, What};
 use crate::entry::State;
 use crate::zone::Zone;
@@ -61,7 +62,7 @@ impl Engine {
         let now = self.clock.now();
         if let Some(idle) = self.membership.idle() {
             let since = clock_time(&self.zone, idle.since, now);
-            return self.monitors.notifier.status(&format!("does nothing since {since}: {}", idle.why));
+            return self.monitors.notifier.status(&nodes::idle(&since, &idle.why));
         }
         let tomorrow = midnight_after(&self.zone, now);
         let (Ok(due), Ok(held), Ok(next)) =
@@ -112,7 +113,7 @@ impl Engine {
         if !self.clock.is_plausible() {
             reasons.push(format!("the clock cannot be right: it says {}", rfc3339(now)));
         }
-        reasons.extend(self.membership.idle().map(|idle| format!("this node does nothing since {}: {}", rfc3339(idle.since), idle.why)));
+        reasons.extend(self.membership.idle().map(|idle| format!("this node {}", nodes::idle(&rfc3339(idle.since), &idle.why))));
         if !self.feeds.looks.are_done() {
             reasons.push("the sources are asked first".to_owned());
         }

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Desk, words};
+use super::{Desk, nodes, words};
 use crate::contact::Channel;
 use crate::entry::{Entry, State};
 use crate::outbox::{Filter, Outbox, SourceStatus, StoreError};
@@ -76,7 +76,8 @@ impl Outage {
 
     /// `E-mail has not gone out since 10:43 PM: the server refuses connections.`
     pub fn headline(&self, zone: &Zone, now: DateTime<Utc>) -> String {
-        let since = self.since.map(|at| format!(" since {}", words::clock(at, zone, now))).unwrap_or_default();
+        let at = self.since.map(|at| words::clock(at, zone, now));
+        let since = at.as_ref().map(|at| format!(" since {at}")).unwrap_or_default();
         let why = self.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         match &self.what {
             What::Email if self.since.is_none() => format!("E-mail pauses{why}."),
@@ -88,7 +89,10 @@ impl Outage {
             What::Source(name) if self.since.is_none() => format!("The sessions of \u{201c}{name}\u{201d} were never read{why}."),
             What::Source(name) => format!("The sessions of \u{201c}{name}\u{201d} could not be read{since}{why}."),
             What::Engine => format!("Messages cannot go out{why}."),
-            What::Node => format!("This node sends nothing{since}{why}. Others of the practice do, if they work."),
+            What::Node => {
+                let says = nodes::idle(&at.unwrap_or_default(), self.why.as_deref().unwrap_or_default());
+                format!("This node {says}. {}", nodes::MEANWHILE)
+            }
         }
     }
 

@@ -53,6 +53,9 @@ pub struct NodeRow {
     pub leads: bool,
     /// It said of late that it lives.
     pub lives: bool,
+    /// It is the one that asks.
+    #[serde(skip)]
+    pub is_own: bool,
     /// Why it walks nothing and sends nothing. `None`: it works.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<String>,

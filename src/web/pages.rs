@@ -18,7 +18,7 @@ use axum::routing::{get, post};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use self::shown::session::{People, SessionCard, Showing};
-use self::shown::{Banner, Demo, Frame, Fresh, Guarded, NoticeRow, ReplyRow};
+use self::shown::{Banner, Demo, Frame, Fresh, Guarded, NodeLine, NoticeRow, ReplyRow};
 use super::auth::CurrentUser;
 use super::page::{self, Trouble};
 use super::{AppState, Shared};
@@ -126,6 +126,7 @@ impl PageContext<'_> {
         }
         Ok(Frame {
             banner: outages.iter().map(|outage| Banner::of(outage, &people, self.showing())).collect(),
+            nodes: outbox.nodes().await?.into_iter().map(|node| NodeLine::of(node, self.showing())).collect(),
             sources: Fresh::all(&status.sources, &self.office.desk, self.now),
             practice: self.office.practice.clone(),
             zone: shown::zone_name(&self.office.zone),

@@ -34,8 +34,8 @@ fn gone() -> String {
 /// A node that leads goes on to: it lives, and does not stand idle.
 const LEADS: &str = "n.alive_until >= clock_timestamp() AND n.idle_since IS NULL";
 
-/// Nodes that ended without a word, and were silent for long: whoever was only cut off takes part again.
-const FORGET: &str = "DELETE FROM node WHERE practice = $1 AND alive_until < clock_timestamp() - interval '1 minute'";
+/// Nodes that ended without a word, and were silent for so long that nobody asks for them any more: whoever was only cut off takes part again.
+const FORGOTTEN: &str = "practice = $1 AND alive_until < clock_timestamp() - interval '1 hour'";
 
 /// How it stands, and what is to be done: nearly always nothing.
 pub(super) struct Look {
@@ -44,6 +44,8 @@ pub(super) struct Look {
     pub(super) may_lead: bool,
     /// Something is to be taken back, or to be decided.
     pub(super) gone: bool,
+    /// A node was gone for so long that it is to be forgotten.
+    pub(super) forgotten: bool,
     /// What the others see of this node's idleness is not so any more.
     pub(super) stale: bool,
     other: Option<Leader>,
@@ -56,7 +58,8 @@ impl Look {
         let sql = format!(
             "SELECT coalesce(l.boot = $2, false), n.boot IS NOT NULL, coalesce(l.settings, ''), coalesce(n.name, ''),
                  coalesce(me.idle_why IS DISTINCT FROM $3, false), {}
-                 OR EXISTS (SELECT 1 FROM notice WHERE practice = $1 AND doubt = 'undecided'), clock_timestamp()
+                 OR EXISTS (SELECT 1 FROM notice WHERE practice = $1 AND doubt = 'undecided'), clock_timestamp(),
+                 EXISTS (SELECT 1 FROM node WHERE {FORGOTTEN})
              FROM practice AS p LEFT JOIN leader AS l ON l.practice = p.id
              LEFT JOIN node AS n ON n.practice = p.id AND n.boot = l.boot AND {LEADS}
              LEFT JOIN node AS me ON me.practice = p.id AND me.boot = $2 WHERE p.id = $1",
@@ -65,11 +68,11 @@ impl Look {
         let row = db.one(&sql, &[&db.practice, &boot, &idle]).await?;
         let (is_ours, lives): (bool, bool) = (get(&row, 0)?, get(&row, 1)?);
         let leader = Leader { settings: get(&row, 2)?, name: get(&row, 3)? };
-        let (stale, gone, store_now) = (get(&row, 4)?, get(&row, 5)?, get(&row, 6)?);
+        let (stale, gone, store_now, forgotten) = (get(&row, 4)?, get(&row, 5)?, get(&row, 6)?, get(&row, 7)?);
         let is_alike = leader.settings == settings;
         let leads = is_ours && lives && is_alike && idle.is_none();
         let may_lead = !leads && (is_ours || !lives) && idle.is_none();
-        Ok(Self { leads, may_lead, gone, stale, other: (lives && !is_alike).then_some(leader), store_now })
+        Ok(Self { leads, may_lead, gone, forgotten, stale, other: (lives && !is_alike).then_some(leader), store_now })
     }
 
     pub(super) fn tended(self, recovered: Recovered) -> Tended {
@@ -77,11 +80,12 @@ impl Look {
     }
 }
 
-/// Leads from now on, unless somebody else does by now.
+/// Leads from now on, unless somebody else does by now. (The schema asks for a term, which nothing goes by: a walk that was overtaken is refused by the
+/// number of walks.)
 pub(super) async fn lead(tx: &Tx<'_>, boot: &str, settings: &str) -> Res<bool> {
     let sql = format!(
         "INSERT INTO leader AS l (practice, boot, term, settings) VALUES ($1, $2, 1, $3)
-         ON CONFLICT (practice) DO UPDATE SET boot = excluded.boot, settings = excluded.settings, term = l.term + (l.boot <> excluded.boot)::integer
+         ON CONFLICT (practice) DO UPDATE SET boot = excluded.boot, settings = excluded.settings
          WHERE l.boot = excluded.boot OR NOT EXISTS (SELECT 1 FROM node AS n WHERE n.practice = $1 AND n.boot = l.boot AND {LEADS})"
     );
     Ok(tx.execute(&sql, &[&tx.practice, &boot, &settings]).await? == 1)
@@ -102,11 +106,12 @@ pub(super) async fn take_back(tx: &Tx<'_>, late: bool, now: DateTime<Utc>) -> Re
     let store_now = tx.now().await?;
     // (A command's claim has no node: it is over with its lease.)
     let is_gone = |owner: &str| owner.split_once(' ').is_some_and(|(boot, _)| !there.contains(boot));
-    let recovered = claim::take_back(tx, |held| held.lease_until <= store_now || is_gone(&held.owner), now).await?;
-    if late {
-        tx.execute(FORGET, &[&tx.practice]).await?;
-    }
-    Ok(recovered)
+    claim::take_back(tx, |held| held.lease_until <= store_now || is_gone(&held.owner), now).await
+}
+
+/// Forgets nodes that are gone for long, behind [`take_back`].
+pub(super) async fn forget(tx: &Tx<'_>) -> Res<u64> {
+    tx.execute(&format!("DELETE FROM node WHERE {FORGOTTEN}"), &[&tx.practice]).await
 }
 
 /// At a start: of those that are not there any more; all of them, if this is the only node.
@@ -118,20 +123,21 @@ pub(super) async fn recover(tx: &Tx<'_>, (boot, owner): (&str, &str), now: DateT
     claim::take_back(tx, |held| held.is_gone(owner, store_now, true), now).await
 }
 
-/// Those that have names.
-pub(super) async fn nodes(db: &Db) -> Res<Vec<NodeRow>> {
+/// Those that have names, for the one that asks.
+pub(super) async fn nodes(db: &Db, boot: &str) -> Res<Vec<NodeRow>> {
     let sql = format!(
         "SELECT n.name, n.says, coalesce(l.boot = n.boot, false), n.alive_until >= clock_timestamp(), n.idle_why,
-             CASE WHEN n.alive_until >= clock_timestamp() THEN n.idle_since ELSE n.alive_until - {ALIVE} END
+             CASE WHEN n.alive_until >= clock_timestamp() THEN n.idle_since ELSE n.alive_until - {ALIVE} END, n.boot = $2
          FROM node AS n LEFT JOIN leader AS l ON l.practice = n.practice WHERE n.practice = $1 AND n.name IS NOT NULL ORDER BY n.name, n.boot"
     );
     let one = |row: &Row| {
         let (name, says, lives): (String, String, bool) = (get(row, 0)?, get(row, 1)?, get(row, 3)?);
         let at = says.split_once(", ").map_or(says.as_str(), |(_, at)| at).to_owned();
         let idle = get::<Option<String>>(row, 4)?.filter(|_| lives);
-        Ok(NodeRow { name, at, leads: get::<bool>(row, 2)? && lives && idle.is_none(), lives, idle, since: get(row, 5)? })
+        let leads = get::<bool>(row, 2)? && lives && idle.is_none();
+        Ok(NodeRow { name, at, leads, lives, is_own: get(row, 6)?, idle, since: get(row, 5)? })
     };
-    db.query(&sql, &[&db.practice]).await?.iter().map(one).collect()
+    db.query(&sql, &[&db.practice, &boot]).await?.iter().map(one).collect()
 }
 
 /// Walks that were applied so far.

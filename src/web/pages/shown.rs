@@ -6,13 +6,13 @@ use self::session::{Named, People, Showing};
 use crate::desk::outage::Outage;
 use crate::desk::records::{field, label};
 pub(super) use crate::desk::words::capital;
-use crate::desk::{Desk, unreachable, words};
+use crate::desk::{Desk, nodes, unreachable, words};
 use crate::entry::State;
 use crate::feedback::reply::Written;
 use crate::feedback::word::Word;
 use crate::guard::{GuardKind, GuardRow, Verdict};
 use crate::notice::Reason;
-use crate::outbox::SourceStatus;
+use crate::outbox::{NodeRow, SourceStatus};
 use crate::session::Role;
 use crate::web::{AppState, DemoAction, Stage};
 use crate::zone::Zone;
@@ -40,6 +40,8 @@ pub(super) struct Frame {
     pub names: bool,
     /// What keeps messages from going out.
     pub banner: Vec<Banner>,
+    /// Of several that serve the practice.
+    pub nodes: Vec<NodeLine>,
     /// How fresh what the sources said is.
     pub sources: Vec<Fresh>,
     /// It is a demonstration.
@@ -77,6 +79,28 @@ impl Banner {
             waits: outage.what_waits(zone, now),
             whose: urgent.map(|place| Named::of(place, people, showing)),
         }
+    }
+}
+
+/// A node.
+pub(super) struct NodeLine {
+    pub name: String,
+    /// Its process, and the machine.
+    pub at: String,
+    /// `leads`, or what keeps it from its work; none: it works.
+    pub says: Option<String>,
+    /// It does nothing, or is gone.
+    pub is_at_fault: bool,
+    /// What each page tells of one that does nothing. (Of the node that shows the page the banner tells.)
+    pub told: Option<String>,
+}
+
+impl NodeLine {
+    pub(super) fn of(node: NodeRow, showing: Showing<'_>) -> Self {
+        let says = nodes::standing(&node, &|at| words::clock(at, &showing.office.zone, showing.now));
+        let (is_idle, is_at_fault) = (node.idle.is_some(), node.idle.is_some() || !node.lives);
+        let told = says.as_ref().filter(|_| is_idle && !node.is_own).map(|says| format!("{says}. {}", nodes::MEANWHILE));
+        Self { name: node.name, at: node.at, says, is_at_fault, told }
     }
 }
 

@@ -209,6 +209,45 @@ async fn several_nodes_hand_over_and_one_of_them_walks() {
     assert_eq!(cluster.sql("nodes", "SELECT count(*) FROM node WHERE alive_until > clock_timestamp()"), "0");
 }
 
+/// One that ends has no row any more. One that is killed is shown as gone for an hour, which is no fault of those that work, and then no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_gone_is_shown_for_an_hour() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "went").await;
+    let (a, mut b, mut c) = (practice.node("a"), practice.node("b"), practice.node("c"));
+    assert_eq!(practice.told(1).await, [1]);
+    for node in [&a, &b, &c] {
+        node.says(" ready", 1).await;
+    }
+    let nodes = || {
+        let (code, said) = a.run(&["status"]);
+        let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        (code, line)
+    };
+    let until = async |what: &str| {
+        let since = Instant::now();
+        while !nodes().1.contains(what) {
+            assert!(since.elapsed() < PATIENCE, "{what}: {:?}: {}", nodes(), a.log());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    assert_eq!(c.ends("TERM"), Some(0));
+    assert_eq!(cluster.sql("went", "SELECT string_agg(name, ' ' ORDER BY name) FROM node"), "a b", "it said so itself");
+    assert_eq!(b.ends("KILL"), None);
+    until("b (gone since ").await;
+    until("a (leads)").await;
+    let (code, said) = nodes();
+    assert!(said.contains(": it ended without a word, or cannot reach the database)"), "{said}");
+    assert_eq!(code, 0, "what it had is another one's by now: {said}");
+    cluster.sql(
+        "went",
+        "BEGIN; UPDATE node SET alive_until = clock_timestamp() - interval '61 minutes' WHERE name = 'b';
+         INSERT INTO node (practice, boot, name, process, says, alive_until)
+         VALUES (1, 'theirs', 'd', 'theirs', 'node d, process 7 on m2', clock_timestamp() - interval '59 minutes'); COMMIT",
+    );
+    until("Nodes: a (leads), d (gone since ").await;
+}
+
 /// It slept with a message before its point of no return; the others found it gone. When it wakes up, the answer that it waited for is there, and it sends
 /// nothing of what was theirs by then; it takes part again.
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,7 @@
 //! Pages over several nodes of one practice: any node behind any balancer.
 
+use std::time::Duration;
+
 use punctual::access::totp;
 use punctual::clock::{Clock, WallClock};
 use punctual::entry::State;
@@ -80,6 +82,46 @@ async fn any_page_is_at_any_node() {
     }
     a.close().await;
     b.close().await;
+}
+
+/// A node that does nothing is named on the pages of the others, with what to do, until it works.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_names_a_node_that_does_nothing() {
+    let Some(cluster) = cluster() else { return };
+    cluster.create("idle_pages");
+    PostgresOutbox::migrate(&cluster.server("idle_pages")).unwrap();
+    let url = cluster.url("idle_pages");
+    let (a, access) = (node(&url, "a").await, everybody());
+    let knows = |office: &Office| file::write(&office.practice.folder.path().join("users.toml"), &access).unwrap();
+    knows(&a);
+    let mut victor = a.logged_in("victor").await;
+    let (_, page) = victor.page("/servers").await;
+    assert!(page.contains("Nodes that serve this practice") && !page.contains("does nothing"), "{page}");
+    let others = text(&url, "b") + "[[reminder]]\nname = \"soon\"\nbefore = \"3h\"\n";
+    let b = Office { practice: Practice::of(tempfile::tempdir().unwrap(), &others).await };
+    let told = |says: &'static str| cluster.sql("idle_pages", "SELECT coalesce(idle_why, '') FROM node WHERE name = 'b'").contains(says);
+    while !told("its rules are not those of node a") {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for path in ["/", "/attention", "/servers"] {
+        let (_, page) = victor.page(path).await;
+        for says in [
+            "<strong>Node b</strong> does nothing since ",
+            ": its rules are not those of node a, which leads: give all nodes the same configuration, templates and zone data, and reload them. \
+             What is due leaves from the nodes that work. Tell your administrator.",
+        ] {
+            assert!(page.contains(says), "{path} does not say {says:?}: {page}");
+        }
+    }
+    // On its own pages that stands once.
+    knows(&b);
+    let (_, page) = at(&victor, &b).page("/").await;
+    assert_eq!(page.matches("its rules are not those of node a").count(), 1, "{page}");
+    assert!(page.contains("This node does nothing since "), "{page}");
+    b.close().await;
+    let (_, page) = victor.page("/servers").await;
+    assert!(!page.contains("does nothing") && !page.contains("At fault"), "{page}");
+    a.close().await;
 }
 
 /// Users who stand in the store: whoever is removed, or has another password, at one node is so at all of them at once.

@@ -20,11 +20,12 @@ impl Nodes for PostgresOutbox {
     async fn tend(&self, settings: &str, idle: Option<&str>, now: DateTime<Utc>) -> Result<Tended> {
         let Some(node) = self.node.clone() else { return Ok(Tended::alone()) };
         let look = self.look_at_others(&node, settings, idle).await?;
-        if !look.may_lead && !look.gone && !look.stale {
-            return Ok(look.tended(Recovered::default()));
-        }
         // After a database that was away all are late: whoever is heard first lets the others be heard.
         let late = self.heart.as_ref().is_some_and(Heart::is_steady);
+        let forgets = late && look.forgotten;
+        if !look.may_lead && !look.gone && !look.stale && !forgets {
+            return Ok(look.tended(Recovered::default()));
+        }
         let (may_lead, gone, with, me) = (look.may_lead, look.gone, settings.to_owned(), node.clone());
         let why = idle.map(str::to_owned);
         let tend = async move |tx: &Tx<'_>| {
@@ -33,14 +34,19 @@ impl Nodes for PostgresOutbox {
             if may_lead {
                 tend::lead(tx, me.boot(), &with).await?;
             }
-            if gone { tend::take_back(tx, late, now).await } else { Ok(Recovered::default()) }
+            let recovered = if gone { tend::take_back(tx, late, now).await? } else { Recovered::default() };
+            if forgets {
+                tend::forget(tx).await?;
+            }
+            Ok(recovered)
         };
         let recovered = self.writer.write("tend", tend).await?;
         Ok(self.look_at_others(&node, settings, idle).await?.tended(recovered))
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRow>> {
-        self.readers.read("nodes", async |db| tend::nodes(db).await).await
+        let boot = self.node.as_ref().map(|node| node.boot().to_owned()).unwrap_or_default();
+        self.readers.read("nodes", async move |db| tend::nodes(db, &boot).await).await
     }
 
     fn is_shared(&self) -> bool {
