@@ -16,7 +16,7 @@ use crate::known::KnownMap;
 use crate::notice::Occasion;
 use crate::plan::Suppressions;
 use crate::plan::compare::{Change, PlannedMessage, compare, dues, is_much};
-use crate::session::{ParticipationId, SessionId, Snapshot};
+use crate::session::{Extent, ParticipationId, SessionId, Snapshot};
 use crate::zone::rfc3339;
 
 #[derive(Debug, Args)]
@@ -56,14 +56,19 @@ pub(super) fn diff(args: &DiffArgs, json: bool, colors: Look) -> anyhow::Result<
     let due = |config: &Config| dues(said.sessions.iter(), &known, &config.policy, &suppressed, now);
     let (before, after) = (due(&old), due(&new));
     let rows: Vec<Row> = compare(&before, &after).into_iter().map(row).collect();
+    let left_out = if args.sessions.is_some() { Vec::new() } else { left_out(&old, &new) };
+    let exit = if left_out.is_empty() && said.extent == Extent::Whole { Exit::Done } else { Exit::Attention };
     if json {
         for row in &rows {
             println!("{}", serde_json::to_string(row)?);
         }
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     let count = |change| rows.iter().filter(|r| r.change == change).count();
     println!("{} gained, {} lost, {} moved", count("gained"), count("lost"), count("moved"));
+    if !left_out.is_empty() {
+        println!("Not compared: what is told for sessions of {}", left_out.join(", "));
+    }
     let mut shown = table(colors, &["Change", "Person", "What", "Due before", "Due after"]);
     for row in &rows {
         let tone = if row.change == "lost" { Tone::Bad } else { Tone::Plain };
@@ -84,7 +89,22 @@ pub(super) fn diff(args: &DiffArgs, json: bool, colors: Look) -> anyhow::Result<
             new.policy.digest()
         );
     }
-    Ok(Exit::Done)
+    Ok(exit)
+}
+
+/// Sources that are not looked at: those that another node reads ([`snapshot`] says so), and those that the new configuration does not have.
+fn left_out(old: &Config, new: &Config) -> Vec<String> {
+    let stays = |name: &str| new.sources.iter().any(|source| source.name == name || source.was.as_deref() == Some(name));
+    let mut left_out: Vec<String> =
+        new.sources.iter().filter(|source| !source.is_read_by(new.raw.node.name.as_deref())).map(|source| source.name.clone()).collect();
+    for source in old.sources.iter().filter(|source| !stays(&source.name)) {
+        let name = &source.name;
+        eprintln!(
+            "Source {name}: it is not in the new configuration, and what waits of it would be held. If it has another name there, say was = {name:?}."
+        );
+        left_out.push(name.clone());
+    }
+    left_out
 }
 
 fn load(file: &Path) -> anyhow::Result<Config> {

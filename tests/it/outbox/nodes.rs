@@ -368,6 +368,48 @@ async fn a_list_of_another_node_is_left_out_by_hand() {
         if arguments == ["check"] {
             assert!(said.contains("store: its schema is there, and holds nothing of this practice yet"), "{said}");
         }
+        if arguments[0] == "diff" {
+            assert!(said.contains("0 gained, 0 lost, 0 moved Not compared: what is told for sessions of front"), "{said}");
+            assert_eq!(code, 3, "not all of it was compared: {said}");
+        }
+    }
+}
+
+/// A script that reads the objects of `diff` learns from its exit code that they are not all.
+#[test]
+fn a_difference_that_leaves_something_out_is_no_clean_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, more: &str| {
+        let text = format!("[practice]\nname = \"Lakeside\"\n[[source]]\nname = \"desk\"\nkind = \"file\"\npath = \"list\"\n{more}");
+        fs::write(folder.path().join(name), text).unwrap();
+    };
+    let source = |more: &str| format!("[[source]]\nname = \"front\"\nkind = \"file\"\npath = \"list\"\n{more}");
+    fs::write(folder.path().join("list"), "[]").unwrap();
+    write("one.toml", "");
+    write("both.toml", &source(""));
+    write("renamed.toml", "[[source]]\nname = \"back\"\nwas = \"front\"\nkind = \"file\"\npath = \"list\"\n");
+    write("theirs.toml", &(source("node = \"b\"\n") + "[node]\nname = \"a\"\n"));
+    let gone = "Source front: it is not in the new configuration, and what waits of it would be held. If it has another name there, say was = \"front\".";
+    let theirs = "Source front: node b reads it, and this machine does not: it is left out here.";
+    for (old, new, code, says) in [
+        ("both", "both", 0, ""),
+        ("one", "both", 0, ""),
+        ("both", "renamed", 0, ""),
+        ("both", "one", 3, gone),
+        ("both", "theirs", 3, theirs),
+    ] {
+        for json in [false, true] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_punctual"));
+            command
+                .current_dir(folder.path())
+                .args(["diff", &format!("{old}.toml"), &format!("{new}.toml")])
+                .args(json.then_some("--json"));
+            let done = command.output().unwrap();
+            let (said, why) = (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
+            assert_eq!(done.status.code(), Some(code), "{old} {new}: {said}{why}");
+            assert!(why.contains(says), "{old} {new}: {why}");
+            assert_eq!(said.contains("Not compared: what is told for sessions of front"), code == 3 && !json, "{old} {new}: {said}");
+        }
     }
 }
 
