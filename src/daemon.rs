@@ -69,7 +69,7 @@ pub use self::notify::Notifier;
 pub use self::serve::Ending;
 pub use self::sources::pushed;
 pub use self::start::{can_begin, owner};
-pub use self::store::{is_served, look_at_store, open_store, store_exists, store_faults, take_over_suppressions};
+pub use self::store::{begin_store, is_served, look_at_store, open_store, store_exists, store_faults, take_over_suppressions};
 
 /// How often the host's zone data is looked at; and how long it must have stayed the same, when it is another one.
 const ZONE_DATA_LOOK: Duration = Duration::from_secs(60 * 60);

@@ -14,7 +14,7 @@ use super::{Exit, runtime};
 use crate::access::{self, Access, Name, Scope, Token, User, UserRole, UsersAt, file, password, totp};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
-use crate::daemon::{open_store, store_exists};
+use crate::daemon::{begin_store, open_store, store_exists};
 use crate::ledger::Event;
 use crate::web::Users;
 
@@ -70,7 +70,7 @@ pub(super) enum TokenCommand {
 }
 
 pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
-    let (users, version, mut access) = read(config)?;
+    let (users, version, mut access) = read(config, matches!(command, UserCommand::Add { .. } | UserCommand::Import { .. }))?;
     match command {
         UserCommand::Add { name, role } => {
             let argon2id = password::hash(&ask(name)?).map_err(anyhow::Error::msg)?;
@@ -118,7 +118,7 @@ pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: L
 }
 
 pub(super) fn token(config: &Config, command: &TokenCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
-    let (users, version, mut access) = read(config)?;
+    let (users, version, mut access) = read(config, matches!(command, TokenCommand::Add { .. }))?;
     match command {
         TokenCommand::Add { name, scope } => {
             if access.token.iter().any(|t| t.name == *name) {
@@ -202,12 +202,17 @@ fn totp(
     Ok(())
 }
 
-/// Where they stand, and who they are.
-fn read(config: &Config) -> anyhow::Result<(Users, i64, Access)> {
+/// Where they stand, and who they are. `adds`: the first of them may be added before a daemon ever ran.
+fn read(config: &Config, adds: bool) -> anyhow::Result<(Users, i64, Access)> {
     let at = config.users.as_ref().ok_or_else(|| anyhow!("there is no users file: set [server] users_file = \"users.toml\""))?;
     let users = match at {
         UsersAt::File(path) => Users::File(file::Followed::new(path.clone())),
-        UsersAt::Store => Users::new(at, &open_store(config, false)?),
+        UsersAt::Store => {
+            if adds && !store_exists(config) {
+                begin_store(config)?;
+            }
+            Users::new(at, &open_store(config, false)?)
+        }
     };
     let (version, access) = runtime()?.block_on(users.read()).map_err(anyhow::Error::msg)?;
     Ok((users, version, access))

@@ -17,6 +17,12 @@ pub fn open_store(config: &Config, lock: bool) -> anyhow::Result<Arc<dyn Outbox>
     open_for(config, if lock { Access::Daemon } else { Access::Command })
 }
 
+/// Makes the configured store where a database holds none of this practice yet, as the first start does: users may stand in it before a daemon runs.
+pub fn begin_store(config: &Config) -> anyhow::Result<()> {
+    let Some(StoreUrl::Postgres(server)) = &config.store else { return Ok(()) };
+    Ok(PostgresOutbox::begin(server, practice(config), config.store_key.as_ref())?)
+}
+
 /// Opens it to say what is wrong with it: also one that somebody changed.
 pub fn look_at_store(config: &Config) -> anyhow::Result<Arc<dyn Outbox>> {
     open_for(config, Access::Look)

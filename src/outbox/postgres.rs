@@ -112,6 +112,14 @@ impl PostgresOutbox {
         Ok(Self { readers, writer: Writer::start(home)?, origin: Mutex::new(origin), lineage, reach, node, heart })
     }
 
+    /// Makes the store of a practice, as a daemon does at its first start; nothing, if it is there.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`], but that of another daemon.
+    pub fn begin(server: &Server, practice: &str, key: Option<&StoreKey>) -> Result<()> {
+        open::begin(server, practice, key)
+    }
+
     /// What its claims are known by, as a daemon.
     fn boot(&self) -> Option<&str> {
         self.node.as_ref().map(Node::boot)

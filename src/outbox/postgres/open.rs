@@ -220,21 +220,16 @@ pub(super) fn migrate(server: &Server) -> Result<(i32, i32)> {
     })
 }
 
+/// See [`super::PostgresOutbox::begin`].
+pub(super) fn begin(server: &Server, practice: &str, key: Option<&StoreKey>) -> Result<()> {
+    let (practice, key) = (practice.to_owned(), key.cloned());
+    blocking(server, "open", async move |server| admitted(server, &practice, Access::Daemon, key.as_ref()).await.map(drop))
+}
+
 /// `moved`: also if it was left for another place.
 async fn opened(server: &Server, practice: &str, access: Access, (key, moved): (Option<&StoreKey>, bool)) -> Res<(Home, Origin)> {
-    let sealer = Sealer::new(key);
-    if access == Access::Daemon && greeted(server.is_shared()).await? {
-        return Err(refused(SHARED));
-    }
-    let db = Db::connect(server, 0, sealer.clone()).await?;
-    let schema = migrate::schema(&db).await?;
-    let wrong = settings(&db).await?.into_iter().next().or_else(|| migrate::fits(schema).err());
-    if let Some(wrong) = wrong {
-        return Err(refused(wrong));
-    }
-    let lineage = db.ask_lineage().await?;
-    db.stays_in(&lineage);
-    let id = admitted(&db, practice, access, key, &lineage).await?;
+    let (db, id, lineage) = admitted(server, practice, access, key).await?;
+    let sealer = db.sealer.clone();
     if let Some(to) = get::<Option<String>>(&db.one("SELECT moved_to FROM practice WHERE id = $1", &[&id]).await?, 0)?.filter(|_| !moved) {
         return Err(refused(refusal(&to)));
     }
@@ -281,8 +276,25 @@ pub(super) const QUORUM: &str = "UPDATE practice SET quorum = current_setting('s
 /// What a newer program would seal otherwise.
 const CHECK: &str = "punctual 2 ";
 
-/// The practice's number, if the key, or none, is its own. A daemon makes what is not there.
-async fn admitted(db: &Db, practice: &str, access: Access, key: Option<&StoreKey>, lineage: &Lineage) -> Res<i32> {
+/// A connection to a database that is to be trusted, and the practice's number there. A daemon makes what is not there.
+async fn admitted(server: &Server, practice: &str, access: Access, key: Option<&StoreKey>) -> Res<(Db, i32, Lineage)> {
+    if access == Access::Daemon && greeted(server.is_shared()).await? {
+        return Err(refused(SHARED));
+    }
+    let db = Db::connect(server, 0, Sealer::new(key)).await?;
+    let schema = migrate::schema(&db).await?;
+    let wrong = settings(&db).await?.into_iter().next().or_else(|| migrate::fits(schema).err());
+    if let Some(wrong) = wrong {
+        return Err(refused(wrong));
+    }
+    let lineage = db.ask_lineage().await?;
+    db.stays_in(&lineage);
+    let id = number(&db, practice, access, key, &lineage).await?;
+    Ok((db, id, lineage))
+}
+
+/// The practice's number, if the key, or none, is its own.
+async fn number(db: &Db, practice: &str, access: Access, key: Option<&StoreKey>, lineage: &Lineage) -> Res<i32> {
     let sql = "SELECT id, key_check FROM practice WHERE name = $1";
     let row = match db.first(sql, &[&practice]).await? {
         Some(row) => row,

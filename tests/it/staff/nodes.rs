@@ -1,5 +1,7 @@
 //! Pages over several nodes of one practice: any node behind any balancer.
 
+use std::io::Write;
+use std::process::Stdio;
 use std::time::Duration;
 
 use punctual::access::totp;
@@ -168,6 +170,43 @@ async fn users_in_the_store_are_the_same_at_any_node() {
     assert!(!cluster.dump("users").contains(PASSWORD));
     a.close().await;
     b.close().await;
+}
+
+/// The first of them may be added before a daemon ever ran. Whoever only looks makes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn users_stand_in_the_store_before_a_daemon_runs() {
+    let Some(cluster) = cluster() else { return };
+    cluster.create("users_first");
+    let url = cluster.url("users_first");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("punctual.toml");
+    std::fs::write(&file, text(&url, "a").replace("users_file = \"users.toml\"", "users = \"store\"")).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let punctual = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_punctual"));
+        command.current_dir(folder.path()).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = command.spawn().unwrap();
+        // (Who does not ask for it does not read it.)
+        drop(writeln!(running.stdin.take().unwrap(), "{PASSWORD}"));
+        let output = running.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = punctual(&["user", "add", "victor"]);
+    assert!(code != Some(0) && said.contains("punctual store migrate"), "{said}");
+    PostgresOutbox::migrate(&cluster.server("users_first")).unwrap();
+    for looks in [&["user", "list"][..], &["token", "list"], &["user", "remove", "victor"], &["check", "--offline"]] {
+        punctual(looks);
+        assert_eq!(cluster.sql("users_first", "SELECT count(*) FROM practice"), "0", "{looks:?}");
+    }
+    let (code, said) = punctual(&["user", "add", "victor"]);
+    assert!(code == Some(0) && said.contains("victor is viewer now; added"), "{said}");
+    assert_eq!(punctual(&["token", "add", "board", "--scope", "read"]).0, Some(0));
+    assert_eq!(cluster.sql("users_first", "SELECT name FROM practice"), "practice");
+    let office = node_of_the_store(&url, "a").await;
+    assert_eq!(office.logged_in("victor").await.get("/").await.status(), 200);
+    let events: Vec<String> = office.ledger().await.iter().map(|row| row.event.as_str().to_owned()).collect();
+    assert_eq!(events[..2], ["user_added", "token_added"], "{events:?}");
+    office.close().await;
 }
 
 /// They go along into another database, and out into a file.
