@@ -18,7 +18,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, SimpleQueryMessage, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::error::Res;
+use super::error::{Res, SHARED, STATEMENTS, is_of_statements};
 use super::statements::{Statements, Types};
 
 /// Longer than this, and the server is not there.
@@ -149,9 +149,20 @@ impl Server {
 const ROUNDS: usize = 8;
 
 impl Server {
+    /// What is wrong with how we reach it through a pooler, and what to do. `None`: nothing.
+    pub(super) async fn misfit(&self) -> Res<Option<&'static str>> {
+        let client = self.connect().await?.client;
+        match client.simple_query("BEGIN").await {
+            Ok(_) => drop(client.simple_query("ROLLBACK").await?),
+            Err(error) if is_of_statements(&error) => return Ok(Some(STATEMENTS)),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(self.is_shared().await?.then_some(SHARED))
+    }
+
     /// Whether a pooler that nobody named gives our connections to each other, or one of them to several servers' processes, between two statements. A
     /// connection of one's own has the same process all the time, and no other one has that.
-    pub(super) async fn is_shared(&self) -> Res<bool> {
+    async fn is_shared(&self) -> Res<bool> {
         if self.pooled.is_some() {
             return Ok(false);
         }

@@ -13,6 +13,14 @@ const FORGOTTEN: [SqlState; 2] = [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState
 /// What to do about a pooler that nobody named.
 pub(super) const SHARED: &str = "its connections are shared with others between two statements, as a pooler in transaction mode does it: say so, [store] pooler = \"transaction\"";
 
+/// What to do about one that takes each statement for a transaction.
+pub(super) const STATEMENTS: &str = "the pooler before it takes no transactions, as PgBouncer in statement mode does it: set pool_mode = transaction there, and [store] pooler = \"transaction\" here";
+
+/// Such a pooler refused to begin one.
+pub(super) fn is_of_statements(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|said| said.message().contains("statement pooling mode"))
+}
+
 /// What a statement answers.
 pub(super) type Res<T> = Result<T, Failure>;
 
@@ -45,6 +53,7 @@ impl Failure {
         match self {
             Self::Silent(_) | Self::Elsewhere => true,
             Self::Refused(_) | Self::Unconfirmed | Self::Apart => false,
+            Self::Database(e) if is_of_statements(e) => false,
             Self::Database(e) => e.is_closed() || e.code().is_none_or(is_of_the_connection),
         }
     }
@@ -72,6 +81,7 @@ impl Failure {
     pub(super) fn in_words(&self) -> String {
         match self {
             Self::Refused(why) => why.clone(),
+            Self::Database(e) if is_of_statements(e) => STATEMENTS.to_owned(),
             Self::Apart => "this node does not take part".to_owned(),
             Self::Unconfirmed => {
                 "the database committed without its standby: it is not known whether that outlives a switch-over".to_owned()

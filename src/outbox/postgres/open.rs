@@ -9,7 +9,7 @@ use secrecy::zeroize::Zeroizing;
 use super::columns::{at, get};
 use super::connect::Server;
 use super::db::{CHAIN, Db, Patience, Tx};
-use super::error::{Failure, Res, SHARED, refused};
+use super::error::{Failure, Res, refused};
 use super::lineage::Lineage;
 use super::migrate;
 use super::node::Node;
@@ -173,8 +173,8 @@ pub(super) fn open_moved(server: &Server, practice: &str, key: Option<&StoreKey>
 /// What is wrong with the server or its schema, one line each; empty: nothing. An error: it cannot be reached.
 pub(super) fn look(server: &Server) -> Result<Vec<String>> {
     blocking(server, "open", async |server| {
-        if server.is_shared().await? {
-            return Ok(vec![SHARED.to_owned()]);
+        if let Some(misfit) = server.misfit().await? {
+            return Ok(vec![misfit.to_owned()]);
         }
         let db = Db::connect(server, 0, Sealer::new(None)).await?;
         let mut found = settings(&db).await?;
@@ -209,8 +209,8 @@ pub(super) fn stands(server: &Server, practice: &str) -> Result<ServerStanding> 
 /// Brings the schema up to date. The versions before and after.
 pub(super) fn migrate(server: &Server) -> Result<(i32, i32)> {
     blocking(server, "migrate", async |server| {
-        if server.is_shared().await? {
-            return Err(refused(SHARED));
+        if let Some(misfit) = server.misfit().await? {
+            return Err(refused(misfit));
         }
         let db = Db::connect(server, 0, Sealer::new(None)).await?;
         match settings(&db).await?.into_iter().next() {
@@ -278,8 +278,10 @@ const CHECK: &str = "punctual 2 ";
 
 /// A connection to a database that is to be trusted, and the practice's number there. A daemon makes what is not there.
 async fn admitted(server: &Server, practice: &str, access: Access, key: Option<&StoreKey>) -> Res<(Db, i32, Lineage)> {
-    if access == Access::Daemon && greeted(server.is_shared()).await? {
-        return Err(refused(SHARED));
+    if access == Access::Daemon
+        && let Some(misfit) = greeted(server.misfit()).await?
+    {
+        return Err(refused(misfit));
     }
     let db = Db::connect(server, 0, Sealer::new(key)).await?;
     let schema = migrate::schema(&db).await?;

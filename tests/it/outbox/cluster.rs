@@ -238,13 +238,18 @@ impl Cluster {
     }
 }
 
-/// Whatever ends this process closes the pipe; the server is stopped by its own pid file.
+/// The server is stopped by its own pid file.
 fn keep(folder: &Path, bin: &Path, user: Option<(u32, u32)>) -> Child {
     let script = r#""$1/pg_ctl" -D data -w -t 60 -l log start >/dev/null || exit 1
         echo; read -r _; "$1/pg_ctl" -D data -w -m immediate stop >/dev/null; cd / && rm -rf "$2""#;
+    keeper(user, folder, script, &[bin, folder])
+}
+
+/// A script that writes a line once what it starts is there, and then reads one: whatever ends this process closes the pipe.
+pub(super) fn keeper(user: Option<(u32, u32)>, folder: &Path, script: &str, arguments: &[&Path]) -> Child {
     let mut keeper = run_as(user, Path::new("/bin/sh"), folder)
         .args(["-c", script, "keeper"])
-        .args([bin, folder])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -66,6 +66,29 @@ fn a_pooler_that_nobody_named_is_recognised() {
     drop(opened(&cluster.server("conformance")).unwrap());
 }
 
+/// One that allows no transactions is refused, with the same words by each command, whether it is named or not.
+#[test]
+fn a_pooler_in_statement_mode_is_refused_with_one_word() {
+    let Some(cluster) = Cluster::another() else { return };
+    let Some(pooler) = Pooler::in_mode("statement", &cluster, 4) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    cluster.create("empty");
+    for (database, named) in [("conformance", true), ("conformance", false), ("empty", true), ("empty", false)] {
+        let named = if named { "pooler = \"transaction\"\n" } else { "" };
+        let text = format!("[practice]\nname = \"Lakeside\"\n[store]\nurl = \"{}\"\n{named}", pooler.url(database));
+        std::fs::write(folder.path().join("punctual.toml"), text).unwrap();
+        for arguments in [&["check"][..], &["check", "--offline"], &["store", "migrate"]] {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_punctual"));
+            let done = command.args(arguments).current_dir(folder.path()).output().unwrap();
+            let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+            let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            let refused = "the pooler before it takes no transactions, as PgBouncer in statement mode does it: set pool_mode = transaction there, \
+                           and [store] pooler = \"transaction\" here";
+            assert!(!done.status.success() && said.contains(refused), "{database} {named} {arguments:?}: {said}");
+        }
+    }
+}
+
 /// The pooler leads to the standby that was promoted: whoever is connected to the pooler notices nothing of it but by looking.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promotion_behind_a_pooler_is_gone_on_with() {

@@ -3,15 +3,14 @@
 //! It is taken from `PUNCTUAL_PGBOUNCER`, or from where Debian puts it. Without one, what needs it is skipped as without PostgreSQL.
 
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::sync::OnceLock;
 
 use punctual::outbox::postgres::Server;
 
-use super::cluster::{self, Cluster, run_as};
+use super::cluster::{self, Cluster, keeper, run_as};
 
 /// The name of its socket: nobody listens on a port.
 const SOCKET: &str = ".s.PGSQL.6432";
@@ -42,34 +41,30 @@ fn program() -> Option<PathBuf> {
 impl Pooler {
     /// With so many connections for everybody.
     pub(crate) fn before(cluster: &Cluster, connections: usize) -> Option<Self> {
+        Self::in_mode("transaction", cluster, connections)
+    }
+
+    /// Likewise, `session` or `statement`.
+    pub(crate) fn in_mode(mode: &str, cluster: &Cluster, connections: usize) -> Option<Self> {
         let program = program()?;
         let folder = tempfile::Builder::new().prefix("punctual-pool-").tempdir().unwrap().keep();
         if let Some((uid, gid)) = cluster.user {
             chown(&folder, Some(uid), Some(gid)).unwrap();
         }
-        lead(&folder, cluster, connections);
+        lead(&folder, cluster, (mode, connections));
         // Whoever runs it may not reach the place where it lies.
         let own = folder.join("pgbouncer");
         fs::copy(program, &own).unwrap();
         let script = r#""$1" -q pgbouncer.ini & pooler=$!
             until [ -S "$2" ]; do kill -0 $pooler || exit 1; sleep 0.05; done
             echo; read -r _; kill $pooler; wait $pooler; cd / && rm -rf "$3""#;
-        let mut keeper = run_as(cluster.user, Path::new("/bin/sh"), &folder)
-            .args(["-c", script, "keeper"])
-            .args([own.as_path(), Path::new(SOCKET), &folder])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut started = [0];
-        let read = keeper.stdout.as_mut().unwrap().read(&mut started).unwrap();
-        assert_eq!(read, 1, "{}", fs::read_to_string(folder.join("log")).unwrap_or_default());
+        let keeper = keeper(cluster.user, &folder, script, &[&own, Path::new(SOCKET), &folder]);
         Some(Self { folder, _keeper: keeper })
     }
 
     /// From the next transaction on it leads there, whoever is connected to it.
     pub(crate) fn leads_to(&self, cluster: &Cluster, connections: usize) {
-        lead(&self.folder, cluster, connections);
+        lead(&self.folder, cluster, ("transaction", connections));
         let admin = |says: &str| {
             let mut psql = run_as(cluster.user, Path::new("psql"), &self.folder);
             psql.args(["-X", "-q", "-U", "punctual", "-d", "pgbouncer", "-c", says]).env("PGHOST", &self.folder).env("PGPORT", "6432");
@@ -95,10 +90,10 @@ impl Pooler {
     }
 }
 
-fn lead(folder: &Path, cluster: &Cluster, connections: usize) {
+fn lead(folder: &Path, cluster: &Cluster, (mode, connections): (&str, usize)) {
     let text = format!(
         "[databases]\n* = host={} port={} user=punctual\n[pgbouncer]\nlisten_port = 6432\nunix_socket_dir = {}\nlogfile = {}/log\nauth_type = any\n\
-         admin_users = punctual\npool_mode = transaction\ndefault_pool_size = {connections}\nmax_client_conn = 2000\nserver_login_retry = 1\n",
+         admin_users = punctual\npool_mode = {mode}\ndefault_pool_size = {connections}\nmax_client_conn = 2000\nserver_login_retry = 1\n",
         cluster.folder.display(),
         cluster.port,
         folder.display(),
