@@ -204,7 +204,11 @@ fn totp(
 
 /// Where they stand, and who they are. `adds`: the first of them may be added before a daemon ever ran.
 fn read(config: &Config, adds: bool) -> anyhow::Result<(Users, i64, Access)> {
-    let at = config.users.as_ref().ok_or_else(|| anyhow!("there is no users file: set [server] users_file = \"users.toml\""))?;
+    let at = config
+        .server
+        .as_ref()
+        .and_then(|server| server.users.as_ref())
+        .ok_or_else(|| anyhow!("there is no users file: set [server] users_file = \"users.toml\""))?;
     let users = match at {
         UsersAt::File(path) => Users::File(file::Followed::new(path.clone())),
         UsersAt::Store => {

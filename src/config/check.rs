@@ -13,7 +13,6 @@ use super::read::Document;
 use super::relay::Relay;
 use super::span::Period;
 use super::{advice, alerts, email, gateway, masked, practice, relay, secret, server, source, staff};
-use crate::access::UsersAt;
 use crate::alert::{self, Ping};
 use crate::digest;
 use crate::outbox::Retention;
@@ -61,8 +60,6 @@ pub struct Config {
     pub digest: Option<digest::Settings>,
     /// What tells staff at once; `None`: nothing does.
     pub alerts: Option<alert::Settings>,
-    /// Where those stand who may use the pages and the API; `None`: neither is served.
-    pub users: Option<UsersAt>,
     /// The practice's own zone, in which staff read times.
     pub time_zone: Zone,
     /// What is pushed to us; `None`: nothing, so nothing listens.
@@ -144,7 +141,6 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         digest,
         alerts: alerts::alerts(&raw, &base, document),
         server: server::server(&raw, &sources, &base, document),
-        users: raw.server.users.map(|_| UsersAt::Store).or(raw.server.users_file.as_ref().map(|path| UsersAt::File(base.resolve(path)))),
         time_zone,
         sources,
         policy,
