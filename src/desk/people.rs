@@ -223,7 +223,7 @@ impl Wanted {
         let text = folded(asked.trim());
         let digits: String = asked.chars().filter(char::is_ascii_digit).collect();
         let numeric = asked.chars().all(|c| c.is_ascii_digit() || "+-.() ".contains(c));
-        let words = text.split_whitespace().filter(|word| word.chars().count() >= WORD_MIN).map(str::to_owned).collect();
+        let words = words_of(&text).map(str::to_owned).collect();
         Self {
             id: asked.trim().parse().ok(),
             words: if by_name { words } else { Vec::new() },
@@ -237,7 +237,7 @@ impl Wanted {
         if self.id.is_some() || !self.digits.is_empty() {
             return true;
         }
-        let words: Vec<&str> = self.text.split_whitespace().filter(|word| word.chars().count() >= WORD_MIN).collect();
+        let words: Vec<&str> = words_of(&self.text).collect();
         let texts = std::iter::once(&stored.record.text).chain(stored.departed.iter().map(|one| &one.record));
         let mut texts = texts.map(|text| text.to_ascii_lowercase());
         let is_plain = |text: &str| text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\r' | b'\t') && b != b'\\');
@@ -265,6 +265,11 @@ impl Wanted {
         let (name, email) = (folded(who.name), folded(who.email));
         self.words.iter().all(|word| name.contains(word) || email.contains(word))
     }
+}
+
+/// Those that can be looked for: one letter alone stands in nearly every name, but a family name may be one sign (李).
+fn words_of(text: &str) -> impl Iterator<Item = &str> {
+    text.split_whitespace().filter(|word| word.chars().count() >= WORD_MIN || !word.is_ascii())
 }
 
 /// Small letters without accents: `José` is found by `jose`.
@@ -314,6 +319,14 @@ mod tests {
             ("", true, false),
         ] {
             assert_eq!(Wanted::of(asked, by_name).is(&SearchKeys::of(&jose())), found, "{asked:?} {by_name}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_one_sign_is_found() {
+        let li = Who { name: PersonName::clean("\u{674e} \u{1f600}"), ..jose() };
+        for (asked, found) in [("\u{674e}", true), ("\u{1f600}", true), ("\u{738b}", false), ("e", false), ("\u{e9}", false)] {
+            assert_eq!(Wanted::of(asked, true).is(&SearchKeys::of(&li)), found, "{asked}");
         }
     }
 
