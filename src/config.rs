@@ -27,9 +27,9 @@ mod span;
 mod staff;
 
 pub use check::{Config, Keep, StoreUrl};
-pub use gateway::Gateway;
+pub use gateway::{Gateway, GatewaySettings};
 pub use raw::Raw;
-pub use relay::Relay;
+pub use relay::{Relay, RelaySettings};
 pub use span::{Clock, Duration, Period};
 
 /// Where the configuration is looked for when none is named.

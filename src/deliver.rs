@@ -4,12 +4,14 @@
 //! connection) nothing was sent, whatever fails. There it asks [`PointOfNoReturn::pass`], which makes the attempt's doubt durable,
 //! and only then lets out the bytes that the server can accept.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::message::Message;
 use crate::outcome::Outcome;
+use crate::rate::Rate;
 
 pub mod folder;
 pub mod gateway;
@@ -75,6 +77,21 @@ pub struct NoRecord;
 impl PointOfNoReturn for NoRecord {
     async fn pass(&self) -> bool {
         true
+    }
+}
+
+/// A transport, and how often a lane may use it.
+#[derive(Clone)]
+pub struct Route {
+    /// What hands over.
+    pub transport: Arc<dyn Transport>,
+    /// `None`: as often as one likes.
+    pub rate: Option<Rate>,
+}
+
+impl From<Arc<dyn Transport>> for Route {
+    fn from(transport: Arc<dyn Transport>) -> Self {
+        Self { transport, rate: None }
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use self::scripted::{ManualClock, ScriptedTransport};
 use crate::clock::Clock;
 use crate::contact::Channel;
-use crate::deliver::Transport;
+use crate::deliver::{Route, Transport};
 use crate::dispatch::{Dispatcher, Lane, Span};
 use crate::entry::AttemptEnd;
 use crate::ledger::Event;
@@ -182,7 +182,8 @@ impl Simulation {
         let clock = Arc::new(ManualClock(Mutex::new(request.from)));
         let lines = [Arc::new(Mutex::new(Line::Up)), Arc::new(Mutex::new(Line::Up))];
         let scripted = |n: usize, name| {
-            Arc::new(ScriptedTransport { name, line: Arc::clone(&lines[n]), clock: Arc::clone(&clock) }) as Arc<dyn Transport>
+            let transport = ScriptedTransport { name, line: Arc::clone(&lines[n]), clock: Arc::clone(&clock) };
+            Route::from(Arc::new(transport) as Arc<dyn Transport>)
         };
         let lanes = [
             Arc::new(Lane::new(Channel::Email, request.doubt.0, vec![scripted(0, "relay")])),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::table::{counted, in_lines};
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
-use crate::config::{Config, Gateway, Relay, StoreUrl};
+use crate::config::{Config, Gateway, GatewaySettings, RelaySettings, StoreUrl};
 use crate::contact::Channel;
 use crate::daemon::{store_exists, store_faults};
 use crate::deliver::Transport;
@@ -78,7 +78,7 @@ pub(super) fn check(config: Config, reach: Reach, json: bool) -> anyhow::Result<
     let transports = transports(&config, &mut report);
     if let Reach::Everywhere { name_server } = reach {
         runtime.block_on(probe(&transports, &mut report));
-        if config.relays.iter().any(|relay| matches!(relay, Relay::Smtp(_))) {
+        if config.relays.iter().any(|relay| matches!(relay.settings, RelaySettings::Smtp(_))) {
             runtime.block_on(sender::check(&config.render.from, config.render.dkim.as_deref(), name_server, &mut report));
         }
     }
@@ -337,7 +337,7 @@ fn transports(config: &Config, report: &mut CheckReport) -> Vec<(Channel, Arc<dy
 /// A gateway that answers 200 to everything, and says what went wrong in the body, would be taken at its status.
 fn status_alone(gateways: &[Gateway], report: &mut CheckReport) {
     for (n, gateway) in gateways.iter().enumerate() {
-        if matches!(gateway, Gateway::Http(settings) if settings.status_alone_decides()) {
+        if matches!(&gateway.settings, GatewaySettings::Http(settings) if settings.status_alone_decides()) {
             let text = "its status alone decides whether a text was taken: an error in the body of a 200 counts as accepted; \
                         set `answers` or `reference_pointer`";
             report.add("warn", format!("sms.gateway[{n}]"), text);
@@ -347,7 +347,7 @@ fn status_alone(gateways: &[Gateway], report: &mut CheckReport) {
 
 /// What is missing to know of mail that comes back.
 fn what_comes_back(config: &Config, report: &mut CheckReport) {
-    if !config.relays.iter().any(|relay| matches!(relay, Relay::Smtp(_))) {
+    if !config.relays.iter().any(|relay| matches!(relay.settings, RelaySettings::Smtp(_))) {
         return;
     }
     let missing = [

@@ -7,10 +7,11 @@ use chrono::SubsecRound;
 
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
+use crate::config::Config;
 use crate::config::raw::Mode;
-use crate::config::{Config, Relay};
 use crate::contact::Channel;
 use crate::daemon::{open_store, owner};
+use crate::deliver::Route;
 use crate::digest::Digest;
 use crate::dispatch::Lane;
 use crate::render::{self, Parts, Renderer};
@@ -25,7 +26,12 @@ pub(super) fn digest(config: Config, send: bool, json: bool) -> anyhow::Result<E
         let outbox = open_store(&config, false)?;
         let settings_of_messages = render::Settings { reference_key: outbox.reference_key().await?, ..config.render.clone() };
         let renderer = Renderer::new(settings_of_messages).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
-        let relays = config.relays.iter().map(Relay::transport).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
+        let relays = config
+            .relays
+            .iter()
+            .map(|relay| relay.transport().map(Route::from))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(anyhow::Error::msg)?;
         let digest = Digest {
             settings,
             outbox,

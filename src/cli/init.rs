@@ -223,9 +223,9 @@ mod tests {
         assert_eq!(config.render.from_name, "Lakeside \"Telehealth\"");
         assert_eq!(config.time_zone.name(), "America/New_York");
         assert_eq!(config.raw.source[0].path.as_ref().unwrap(), Path::new("list.json"));
-        assert!(config.server.is_none() && matches!(config.relays[0], config::Relay::Folder(_)));
+        assert!(config.server.is_none() && matches!(config.relays[0].settings, config::RelaySettings::Folder(_)));
         let config = config::parse(&filled(&answers("smtp.example.org", Some("jane"))), None, &[]).unwrap_or_else(|m| panic!("{m}"));
-        assert!(config.server.is_some() && matches!(config.relays[0], config::Relay::Smtp(_)));
+        assert!(config.server.is_some() && matches!(config.relays[0].settings, config::RelaySettings::Smtp(_)));
     }
 
     #[test]

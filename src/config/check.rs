@@ -21,7 +21,6 @@ use crate::outbox::postgres::Server;
 use crate::plan::frequency::Frequency;
 use crate::plan::policy::Policy;
 use crate::plan::quiet::QuietHours;
-use crate::rate::Rate;
 use crate::render;
 use crate::retry::DoubtPolicy;
 use crate::source::Source;
@@ -48,10 +47,6 @@ pub struct Config {
     pub relays: Vec<Relay>,
     /// SMS gateways, likewise.
     pub gateways: Vec<Gateway>,
-    /// How often each relay may be used, in their order.
-    pub email_rates: Vec<Option<Rate>>,
-    /// How often each gateway may be used, in their order.
-    pub sms_rates: Vec<Option<Rate>>,
     /// What becomes of e-mail in doubt.
     pub email_in_doubt: DoubtPolicy,
     /// What becomes of texts in doubt.
@@ -149,8 +144,6 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         store_key,
         relays: relay::relays(&raw, &base, document),
         gateways: gateway::gateways(&raw, &base, document),
-        email_rates: raw.email.relay.iter().map(|relay| relay.rate).collect(),
-        sms_rates: raw.sms.gateway.iter().map(|gateway| gateway.rate).collect(),
         keep: keep(&raw, document),
         anchor_command: anchor_command(&raw, document),
         ping: server::ping(&raw, &base, document),

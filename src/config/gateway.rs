@@ -9,15 +9,24 @@ use super::callback;
 use super::key_path::{Base, CONNECTIONS, KeyPath, TIMEOUT};
 use super::raw::{self, GatewayKind, Raw};
 use super::read::Document;
-use crate::deliver::Transport;
 use crate::deliver::folder::Folder;
 use crate::deliver::gateway::rules::Rule;
 use crate::deliver::gateway::twilio::Login;
 use crate::deliver::gateway::{http, kannel, twilio};
+use crate::deliver::{Route, Transport};
 use crate::json_pointer::{At, pointer_mistake};
+use crate::rate::Rate;
 
 /// A checked SMS gateway.
-pub enum Gateway {
+pub struct Gateway {
+    /// What it is reached by.
+    pub settings: GatewaySettings,
+    /// How often it may be used; `None`: as often as one likes.
+    pub rate: Option<Rate>,
+}
+
+/// What an SMS gateway is reached by.
+pub enum GatewaySettings {
     /// `kind = "twilio"`
     Twilio(twilio::Settings),
     /// `kind = "kannel"`
@@ -31,12 +40,17 @@ pub enum Gateway {
 impl Gateway {
     /// Makes the transport; nothing is connected yet. The error says what is wrong.
     pub fn transport(&self) -> Result<Arc<dyn Transport>, String> {
-        Ok(match self {
-            Self::Twilio(settings) => Arc::new(twilio::Twilio::new(settings.clone())?),
-            Self::Kannel(settings) => Arc::new(kannel::Kannel::new(settings.clone())?),
-            Self::Http(settings) => Arc::new(http::Http::new(settings.clone())?),
-            Self::Folder(path) => Arc::new(Folder::new(path)?),
+        Ok(match &self.settings {
+            GatewaySettings::Twilio(settings) => Arc::new(twilio::Twilio::new(settings.clone())?),
+            GatewaySettings::Kannel(settings) => Arc::new(kannel::Kannel::new(settings.clone())?),
+            GatewaySettings::Http(settings) => Arc::new(http::Http::new(settings.clone())?),
+            GatewaySettings::Folder(path) => Arc::new(Folder::new(path)?),
         })
+    }
+
+    /// That transport with its rate; the error as above.
+    pub fn route(&self) -> Result<Route, String> {
+        Ok(Route { transport: self.transport()?, rate: self.rate })
     }
 }
 
@@ -49,16 +63,17 @@ pub(super) fn gateways(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) 
     let mut gateways = Vec::new();
     for (n, gateway) in raw.sms.gateway.iter().enumerate() {
         let mut place = KeyPath { key: format!("sms.gateway[{n}]"), base, document };
-        gateways.extend(match gateway.kind {
+        let settings = match gateway.kind {
             None => {
                 place.note("kind", "is missing; expected \"twilio\", \"kannel\", \"http\" or \"folder\"");
                 None
             }
-            Some(GatewayKind::Folder) => place.folder(gateway.path.as_ref()).map(Gateway::Folder),
-            Some(GatewayKind::Twilio) => twilio(gateway, &mut place).map(Gateway::Twilio),
-            Some(GatewayKind::Kannel) => kannel(gateway, &mut place).map(Gateway::Kannel),
-            Some(GatewayKind::Http) => http(gateway, &mut place).map(Gateway::Http),
-        });
+            Some(GatewayKind::Folder) => place.folder(gateway.path.as_ref()).map(GatewaySettings::Folder),
+            Some(GatewayKind::Twilio) => twilio(gateway, &mut place).map(GatewaySettings::Twilio),
+            Some(GatewayKind::Kannel) => kannel(gateway, &mut place).map(GatewaySettings::Kannel),
+            Some(GatewayKind::Http) => http(gateway, &mut place).map(GatewaySettings::Http),
+        };
+        gateways.extend(settings.map(|settings| Gateway { settings, rate: gateway.rate }));
     }
     gateways
 }

@@ -6,12 +6,21 @@ use std::sync::Arc;
 use super::key_path::{Base, CONNECTIONS, KeyPath};
 use super::raw::{self, Raw, RelayKind, TlsMode};
 use super::read::Document;
-use crate::deliver::Transport;
 use crate::deliver::folder::Folder;
 use crate::deliver::smtp::{self, Smtp, Timeouts, Tls};
+use crate::deliver::{Route, Transport};
+use crate::rate::Rate;
 
 /// A checked e-mail relay.
-pub enum Relay {
+pub struct Relay {
+    /// What it is reached by.
+    pub settings: RelaySettings,
+    /// How often it may be used; `None`: as often as one likes.
+    pub rate: Option<Rate>,
+}
+
+/// What an e-mail relay is reached by.
+pub enum RelaySettings {
     /// `kind = "smtp"`
     Smtp(smtp::Settings),
     /// `kind = "folder"`
@@ -21,10 +30,15 @@ pub enum Relay {
 impl Relay {
     /// Makes the transport; nothing is connected yet. The error says what is wrong.
     pub fn transport(&self) -> Result<Arc<dyn Transport>, String> {
-        Ok(match self {
-            Self::Smtp(settings) => Arc::new(Smtp::new(settings.clone())?),
-            Self::Folder(path) => Arc::new(Folder::new(path)?),
+        Ok(match &self.settings {
+            RelaySettings::Smtp(settings) => Arc::new(Smtp::new(settings.clone())?),
+            RelaySettings::Folder(path) => Arc::new(Folder::new(path)?),
         })
+    }
+
+    /// That transport with its rate; the error as above.
+    pub fn route(&self) -> Result<Route, String> {
+        Ok(Route { transport: self.transport()?, rate: self.rate })
     }
 }
 
@@ -39,14 +53,15 @@ pub(super) fn relays(raw: &Raw, base: &Base<'_>, document: &mut Document<'_>) ->
 
 /// The one relay of a key. `None`: a mistake that was noted.
 pub(super) fn relay(relay: &raw::Relay, place: &mut KeyPath<'_, '_, '_>) -> Option<Relay> {
-    match relay.kind.unwrap_or(RelayKind::Smtp) {
+    let settings = match relay.kind.unwrap_or(RelayKind::Smtp) {
         RelayKind::Folder => {
             let foreign = [("host", relay.host.is_some()), ("port", relay.port.is_some()), ("username", relay.username.is_some())];
             place.foreign("folder", &foreign);
-            place.folder(relay.path.as_ref()).map(Relay::Folder)
+            place.folder(relay.path.as_ref()).map(RelaySettings::Folder)
         }
-        RelayKind::Smtp => smtp(relay, place).map(Relay::Smtp),
-    }
+        RelayKind::Smtp => smtp(relay, place).map(RelaySettings::Smtp),
+    };
+    settings.map(|settings| Relay { settings, rate: relay.rate })
 }
 
 fn smtp(relay: &raw::Relay, place: &mut KeyPath<'_, '_, '_>) -> Option<smtp::Settings> {

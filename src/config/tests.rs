@@ -299,7 +299,7 @@ fn rules_on_answers_tell_all_their_mistakes() {
     assert_eq!(told.len(), 13, "{told:#?}");
     let good = format!("{head}answers = [{{ pointer = \"/status\", equals = \"0\", means = \"accepted\" }}]\n");
     let config = parse(&good, None, &[]).unwrap_or_else(|m| panic!("{m}"));
-    let Gateway::Http(settings) = &config.gateways[0] else { panic!("it is another kind") };
+    let GatewaySettings::Http(settings) = &config.gateways[0].settings else { panic!("it is another kind") };
     assert_eq!(settings.answers.len(), 1);
     assert!(!settings.status_alone_decides());
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, mpsc};
 use super::Engine;
 use super::cron::watched;
 use crate::alert::{AlertMessage, Settings, Ways};
-use crate::deliver::Transport;
+use crate::deliver::Route;
 use crate::desk::outage::What;
 use crate::desk::words;
 use crate::guard::sessions_of;
@@ -44,8 +44,9 @@ pub(super) struct Alerts {
 
 impl Alerts {
     /// `gateways`: for texts. The error says what is wrong.
-    pub(super) fn new(settings: Settings, gateways: &[Arc<dyn Transport>]) -> anyhow::Result<Self> {
-        Ok(Self { ways: Ways::new(settings, gateways.to_vec()).map_err(anyhow::Error::msg)?, begun: Mutex::default() })
+    pub(super) fn new(settings: Settings, gateways: &[Route]) -> anyhow::Result<Self> {
+        let gateways = gateways.iter().map(|gateway| Arc::clone(&gateway.transport)).collect();
+        Ok(Self { ways: Ways::new(settings, gateways).map_err(anyhow::Error::msg)?, begun: Mutex::default() })
     }
 }
 

@@ -20,8 +20,8 @@ use crate::clock::Clock;
 use crate::config::raw::Mode;
 use crate::config::{Config, Gateway, Relay};
 use crate::contact::Channel;
-use crate::deliver::Transport;
 use crate::deliver::shadow::Shadow;
+use crate::deliver::{Route, Transport};
 use crate::digest::{self, Digest};
 use crate::dispatch::looks::Looks;
 use crate::dispatch::{Dispatcher, Lane};
@@ -44,13 +44,10 @@ impl Engine {
         let renderer = compiling.await?.map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
         let renderer = Arc::new(renderer.with_reference_key(key));
         // In shadow mode these send nothing, and neither do the answers to replies.
-        let [email, sms] = transports(&config)?;
+        let [email, sms] = routes(&config)?;
         let alerts = config.alerts.clone().map(|settings| Alerts::new(settings, &sms)).transpose()?;
         let owner = owner()?;
-        let lanes = [
-            Lane::new(Channel::Email, config.email_in_doubt, email).with_rates(&config.email_rates),
-            Lane::new(Channel::Sms, config.sms_in_doubt, sms).with_rates(&config.sms_rates),
-        ];
+        let lanes = [Lane::new(Channel::Email, config.email_in_doubt, email), Lane::new(Channel::Sms, config.sms_in_doubt, sms)];
         let lanes = lanes.map(|lane| Arc::new(lane.kept_in(Arc::clone(&outbox), &owner)));
         let answers = Answers {
             outbox: Arc::clone(&outbox),
@@ -187,18 +184,19 @@ fn letter(settings: digest::Settings, config: &Config, dispatcher: &Dispatcher, 
 
 /// Whether what hands messages over can be made of a configuration, and its store be opened: what [`Engine::start`] needs besides the templates.
 pub fn can_begin(config: &Config) -> anyhow::Result<()> {
-    let [_, sms] = transports(config)?;
+    let [_, sms] = routes(config)?;
     config.alerts.clone().map(|settings| Alerts::new(settings, &sms)).transpose()?;
     open_store(config, false).map(drop)
 }
 
 /// What hands over e-mail and texts. In shadow mode nothing that could send is made at all.
-fn transports(config: &Config) -> anyhow::Result<[Vec<Arc<dyn Transport>>; 2]> {
+fn routes(config: &Config) -> anyhow::Result<[Vec<Route>; 2]> {
     if config.raw.run.mode == Mode::Shadow {
-        return Ok([vec![Arc::new(Shadow)], vec![Arc::new(Shadow)]]);
+        let shadow = Route::from(Arc::new(Shadow) as Arc<dyn Transport>);
+        return Ok([vec![shadow.clone()], vec![shadow]]);
     }
-    let email = config.relays.iter().map(Relay::transport).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
-    let sms = config.gateways.iter().map(Gateway::transport).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+    let email = config.relays.iter().map(Relay::route).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+    let sms = config.gateways.iter().map(Gateway::route).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
     Ok([email, sms])
 }
 

@@ -16,12 +16,12 @@ use super::meter::Meter;
 use super::slot::{Met, Slot};
 use crate::clock::Clock;
 use crate::contact::Channel;
-use crate::deliver::{PointOfNoReturn, Transport};
+use crate::deliver::{PointOfNoReturn, Route};
 use crate::message::Message;
 use crate::notice::NoticeKey;
 use crate::outbox::RecentEnd;
 use crate::outcome::Outcome;
-use crate::rate::{BURST_WINDOW, Rate, RateLimiter};
+use crate::rate::BURST_WINDOW;
 use crate::retry::{DoubtPolicy, bounded, channel_pause, pause};
 
 mod store;
@@ -66,9 +66,9 @@ struct Refusals {
 
 impl Lane {
     /// A lane may have no transport at all: its notices then wait, and lapse loudly.
-    pub fn new(channel: Channel, doubt: DoubtPolicy, transports: Vec<Arc<dyn Transport>>) -> Self {
-        let has_others = transports.len() > 1;
-        let transports = transports.into_iter().map(|transport| Slot::new(transport, has_others)).collect();
+    pub fn new(channel: Channel, doubt: DoubtPolicy, routes: Vec<Route>) -> Self {
+        let has_others = routes.len() > 1;
+        let transports = routes.into_iter().map(|route| Slot::new(route, has_others)).collect();
         Self {
             channel,
             doubt,
@@ -81,15 +81,6 @@ impl Lane {
             keeps_turn: AtomicBool::default(),
             kept: None,
         }
-    }
-
-    /// How often each transport may be used, in their order; one that has no rate is not limited.
-    #[must_use]
-    pub fn with_rates(mut self, rates: &[Option<Rate>]) -> Self {
-        for (slot, rate) in self.transports.iter_mut().zip(rates) {
-            slot.limiter = rate.map(|rate| Mutex::new(RateLimiter::new(rate)));
-        }
-        self
     }
 
     /// A notice of this lane waits for a fresh look at its source.

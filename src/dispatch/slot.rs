@@ -14,7 +14,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::breaker::{Belief, Breaker, RefusedMessage, same_words};
 use crate::contact::Address;
-use crate::deliver::Transport;
+use crate::deliver::{Route, Transport};
 use crate::entry::AttemptEnd;
 use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
@@ -100,7 +100,8 @@ enum Unsaved {
 }
 
 impl Slot {
-    pub(super) fn new(transport: Arc<dyn Transport>, has_others: bool) -> Self {
+    pub(super) fn new(route: Route, has_others: bool) -> Self {
+        let Route { transport, rate } = route;
         let (fault, breaker, put_off) = (Mutex::default(), Mutex::default(), Mutex::default());
         let places = Semaphore::new(transport.concurrency().max(1));
         Self {
@@ -111,7 +112,7 @@ impl Slot {
             doubts: Mutex::default(),
             has_others,
             answered: Notify::new(),
-            limiter: None,
+            limiter: rate.map(|rate| Mutex::new(RateLimiter::new(rate))),
             asks: tokio::sync::Mutex::default(),
             version: AtomicI64::new(0),
             places,

@@ -36,7 +36,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("access", "session"),
     ("outbox", "access contact suppression session notice outcome receipt entry known guard ledger rate feedback tls"),
     ("walk", "contact session notice entry known guard plan source outbox"),
-    ("deliver", "contact suppression outcome message json_pointer tls http_client"),
+    ("deliver", "contact suppression outcome message json_pointer rate tls http_client"),
     ("dispatch", "contact suppression session notice outcome entry known message plan retry rate render clock source outbox deliver"),
     ("digest", "contact suppression session notice outcome entry known zone plan retry staff render clock source outbox dispatch"),
     ("alert", "contact notice outcome message render http_client deliver"),

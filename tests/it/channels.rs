@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use punctual::clock::Clock;
 use punctual::config;
 use punctual::contact::Channel;
-use punctual::deliver::{PointOfNoReturn, Transport};
+use punctual::deliver::{PointOfNoReturn, Route, Transport};
 use punctual::desk::words;
 use punctual::dispatch::{Dispatcher, Lane, Span, Tally};
 use punctual::entry::State;
@@ -197,8 +197,17 @@ fn due(count: i64, channel: &str, now: DateTime<Utc>) -> Value {
 }
 
 fn lane(relays: &[&Arc<Relay>]) -> Lane {
-    let relays = relays.iter().map(|&relay| Arc::clone(relay) as Arc<dyn Transport>).collect();
-    Lane::new(Channel::Email, DoubtPolicy::Resend, relays)
+    let relays: Vec<_> = relays.iter().map(|relay| (*relay, None)).collect();
+    rated(&relays)
+}
+
+/// With how often each may be used.
+fn rated(relays: &[(&Arc<Relay>, Option<&str>)]) -> Lane {
+    let route = |(relay, rate): &(&Arc<Relay>, Option<&str>)| Route {
+        transport: Arc::clone(*relay) as Arc<dyn Transport>,
+        rate: rate.map(|rate| rate.parse().unwrap()),
+    };
+    Lane::new(Channel::Email, DoubtPolicy::Resend, relays.iter().map(route).collect())
 }
 
 fn at(text: &str) -> DateTime<Utc> {
@@ -383,7 +392,7 @@ async fn a_rate_holds_in_every_second() {
     let practice = Practice::new(None);
     practice.walk(&due(40, "E", practice.clock.now())).await;
     let relay = Relay::new("first", 8, Answer::Accept);
-    let lane = Arc::new(lane(&[&relay]).with_rates(&[Some("20/s".parse().unwrap())]));
+    let lane = Arc::new(rated(&[(&relay, Some("20/s"))]));
     let began = Instant::now();
     assert_eq!(practice.once(&lane).await.accepted, 40, "`run --once` waits for the turns");
     assert!(began.elapsed() >= Duration::from_millis(1900), "{:?}", began.elapsed());
@@ -401,7 +410,7 @@ async fn what_has_no_turn_yet_is_not_begun() {
     let practice = Practice::new(None);
     practice.walk(&due(40, "E", practice.clock.now())).await;
     let relay = Relay::new("first", 8, Answer::Accept);
-    let lane = Arc::new(lane(&[&relay]).with_rates(&[Some("60/min".parse().unwrap())]));
+    let lane = Arc::new(rated(&[(&relay, Some("60/min"))]));
     let (stop, stopped) = watch::channel(false);
     let run = tokio::spawn(Arc::clone(&practice.dispatcher).run(lane, Span::Until(stopped), Arc::new(Notify::new())));
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -417,7 +426,7 @@ async fn a_second_relay_has_turns_of_its_own() {
     let practice = Practice::new(None);
     practice.walk(&due(10, "E", practice.clock.now())).await;
     let relays = (Relay::new("first", 8, Answer::Fault(None)), Relay::new("second", 8, Answer::Accept));
-    let lane = Arc::new(lane(&[&relays.0, &relays.1]).with_rates(&[None, Some("10/s".parse().unwrap())]));
+    let lane = Arc::new(rated(&[(&relays.0, None), (&relays.1, Some("10/s"))]));
     let began = Instant::now();
     practice.once(&lane).await;
     assert_eq!(relays.1.asked(), 10);
@@ -476,7 +485,7 @@ async fn a_lane_that_hangs_delays_no_other() {
     while relay.asked() < 4 {
         tokio::task::yield_now().await;
     }
-    let texts = Lane::new(Channel::Sms, DoubtPolicy::Resend, vec![Arc::clone(&gateway) as Arc<dyn Transport>]);
+    let texts = Lane::new(Channel::Sms, DoubtPolicy::Resend, vec![(Arc::clone(&gateway) as Arc<dyn Transport>).into()]);
     let tally = tokio::time::timeout(Duration::from_secs(20), practice.once(&Arc::new(texts))).await.expect("texts are not delayed");
     assert_eq!((tally.accepted, relay.asked()), (50, 4));
     hanging.abort();
@@ -520,7 +529,7 @@ async fn what_a_server_repeats_is_nowhere() {
         let logging = log.begin();
         let practice = Practice::new(Some(at(NOW)));
         practice.walk(&due(6, "E", at(NOW))).await;
-        let lane = Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, vec![Arc::new(Gossip(answer))]));
+        let lane = Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, vec![(Arc::new(Gossip(answer)) as Arc<dyn Transport>).into()]));
         practice.once(&lane).await;
         drop(logging);
         let rows = practice.dispatcher.outbox.ledger(None, 0, usize::MAX).await.unwrap();

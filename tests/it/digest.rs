@@ -148,7 +148,7 @@ impl World {
             sources: vec!["sessions".to_owned()],
             policy: Arc::new(config.policy),
             renderer: Arc::new(renderer),
-            lane: Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, vec![Arc::clone(&self.relay) as Arc<dyn Transport>])),
+            lane: Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, vec![(Arc::clone(&self.relay) as Arc<dyn Transport>).into()])),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             owner: STARTS.fetch_add(1, Ordering::Relaxed).to_string(),
             done: Mutex::default(),

@@ -359,7 +359,7 @@ impl World {
         });
         dispatcher.recover(|_| DoubtPolicy::Resend).await.unwrap();
         let wire: Arc<dyn Transport> = Arc::new(Wire(Arc::clone(self)));
-        let lane = Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, vec![wire]));
+        let lane = Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, vec![wire.into()]));
         dispatcher.run(lane, Span::Once(self.clock.now()), Arc::new(Notify::new())).await.unwrap();
     }
 

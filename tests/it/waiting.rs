@@ -108,7 +108,7 @@ impl Relay {
     }
 
     fn lane(self: &Arc<Self>, channel: Channel) -> Arc<Lane> {
-        Arc::new(Lane::new(channel, DoubtPolicy::Resend, vec![Arc::clone(self) as Arc<dyn Transport>]))
+        Arc::new(Lane::new(channel, DoubtPolicy::Resend, vec![(Arc::clone(self) as Arc<dyn Transport>).into()]))
     }
 
     /// The flag that is raised when it has taken so many.
@@ -415,7 +415,7 @@ async fn one_that_cannot_be_made_is_held_and_the_others_go() {
     practice.walk(&by_mail(1..=3, "2026-11-24T18:00:00")).await;
     let relay = Relay::new(&practice.clocks, 1);
     let defective: Arc<dyn Transport> = Arc::new(Defective { relay: Arc::clone(&relay), asked: AtomicUsize::new(0) });
-    let lane = Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, vec![defective]));
+    let lane = Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, vec![defective.into()]));
     assert_eq!(practice.once(&lane).await.accepted, 2, "the others go, and the process goes on");
     assert_eq!(practice.count(State::Held, Some(Reason::Template)).await, 1);
     assert_eq!(practice.once(&lane).await.accepted, 0, "no start meets it again");
@@ -461,7 +461,7 @@ async fn the_next_message_is_taken_ahead_and_given_back_at_a_stop() {
                 stop.send_replace(true);
             }
         }));
-        let lane = Arc::new(Lane::new(Channel::Email, doubt, vec![Arc::clone(&relay) as Arc<dyn Transport>]));
+        let lane = Arc::new(Lane::new(Channel::Email, doubt, vec![(Arc::clone(&relay) as Arc<dyn Transport>).into()]));
         let tally = practice.run(&lane, Span::Until(stopped)).await;
         assert_eq!((relay.took(at(NOW)).len(), tally.accepted, tally.unknown), (5, 5, 0));
         assert_eq!(taken.load(Ordering::Relaxed), 1 + ahead, "the one on the connection, and whoever is next");
@@ -523,7 +523,7 @@ async fn who_is_next_behind_a_message_without_an_answer_goes_over_another_connec
     let practice = Practice::new(at(NOW), "");
     practice.walk(&by_mail(1..=20, "2026-11-24T18:00:00")).await;
     let relay = Arc::new(Keeps { number: 9, ..Keeps::default() });
-    let lane = Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, vec![Arc::clone(&relay) as Arc<dyn Transport>]));
+    let lane = Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, vec![(Arc::clone(&relay) as Arc<dyn Transport>).into()]));
     let all_others = async {
         while relay.took.lock().unwrap().len() < 20 {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;

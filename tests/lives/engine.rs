@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use punctual::clock::Clock;
 use punctual::contact::Channel;
 use punctual::daemon::clocks;
+use punctual::deliver::Transport;
 use punctual::dispatch::{Dispatcher, Lane};
 use punctual::outbox::{self, Outbox};
 use punctual::outcome::Outcome;
@@ -93,7 +94,7 @@ impl Process {
     ) -> Self {
         let lane = |channel| {
             let theirs = servers.iter().filter(|s| s.channel == channel);
-            Arc::new(Lane::new(channel, configured.doubt, theirs.map(|s| Arc::clone(s) as _).collect()))
+            Arc::new(Lane::new(channel, configured.doubt, theirs.map(|s| (Arc::clone(s) as Arc<dyn Transport>).into()).collect()))
         };
         let dispatcher = Arc::new(Dispatcher {
             outbox: Arc::clone(store),

@@ -86,7 +86,7 @@ impl Transport for Picky {
 }
 
 fn over(relays: &[&Arc<Picky>]) -> Arc<Lane> {
-    let relays = relays.iter().map(|&relay| Arc::clone(relay) as Arc<dyn Transport>).collect();
+    let relays = relays.iter().map(|&relay| (Arc::clone(relay) as Arc<dyn Transport>).into()).collect();
     Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, relays))
 }
 

@@ -183,7 +183,7 @@ impl World {
         let mut tally = Tally::default();
         for channel in [Channel::Email, Channel::Sms] {
             let transport = Arc::clone(&self.transport) as Arc<dyn Transport>;
-            let lane = Arc::new(Lane::new(channel, DoubtPolicy::Resend, vec![transport]));
+            let lane = Arc::new(Lane::new(channel, DoubtPolicy::Resend, vec![transport.into()]));
             let span = Span::Once(self.clock.now());
             tally = tally.plus(Arc::clone(dispatcher).run(Arc::clone(&lane), span, Arc::new(Notify::new())).await.unwrap());
             if lane.take_refresh_request() {
