@@ -41,7 +41,6 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Push];
 
     /// The word in the file and on the command line.
@@ -84,7 +83,6 @@ pub struct User {
     pub totp: Option<String>,
 }
 
-/// One program's token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
@@ -96,13 +94,10 @@ pub struct Token {
     pub sha256: String,
 }
 
-/// All of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Access {
-    /// Staff.
     pub user: Vec<User>,
-    /// Programs.
     pub token: Vec<Token>,
 }
 
@@ -184,7 +179,6 @@ pub struct Name(String);
 const NAME_MAX: usize = 40;
 
 impl Name {
-    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }

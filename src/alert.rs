@@ -18,7 +18,7 @@ use crate::notice::NoticeKey;
 use crate::outcome::Outcome;
 use crate::render::sms_size;
 
-/// For one webhook.
+/// The longest wait for one webhook.
 const WITHIN: Duration = Duration::from_secs(20);
 
 /// By which ways, and when.
@@ -26,29 +26,21 @@ const WITHIN: Duration = Duration::from_secs(20);
 pub struct Settings {
     /// What lasts so long is told.
     pub after: TimeDelta,
-    /// Mail.
     pub mail: Option<Mail>,
-    /// Numbers of staff.
     pub numbers: Vec<PhoneNumber>,
-    /// Webhooks.
     pub webhooks: Vec<Webhook>,
 }
 
 /// A mail server of its own.
 #[derive(Clone)]
 pub struct Mail {
-    /// Hands it over.
     pub transport: Arc<dyn Transport>,
-    /// The sender.
     pub from: EmailAddress,
-    /// To whom.
     pub to: Vec<EmailAddress>,
 }
 
-/// A webhook.
 #[derive(Clone)]
 pub struct Webhook {
-    /// What it understands.
     pub kind: Kind,
     /// https, or http to this machine. It is a secret.
     pub url: Url,
@@ -70,13 +62,12 @@ pub enum Kind {
 pub struct AlertMessage {
     /// `Lakeside Telehealth: messages do not go out`
     pub title: String,
-    /// Sentences.
+    /// The body, in sentences.
     pub text: String,
-    /// It is over.
+    /// The incident is over.
     pub over: bool,
     /// Makes the Message-ID.
     pub key: String,
-    /// When.
     pub at: DateTime<Utc>,
 }
 
@@ -89,7 +80,7 @@ pub struct Ping {
     pub cron: String,
 }
 
-/// The ways.
+/// By which ways staff are told.
 pub struct Ways {
     settings: Settings,
     gateways: Vec<Arc<dyn Transport>>,

@@ -3,9 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Tells the time.
 pub trait Clock: Send + Sync {
-    /// Now.
     fn now(&self) -> DateTime<Utc>;
 
     /// Whether it can be right: a machine that lost its time says 1970, or when its battery died.
@@ -50,7 +48,7 @@ pub enum Upset {
 }
 
 impl Reading {
-    /// All clocks now.
+    /// All clocks now; `None`: this one does not say how long the machine has run.
     pub fn of(clock: &dyn Clock) -> Option<Self> {
         Some(Self { wall: clock.now(), uptime: clock.uptime()?, awake: clock.awake()? })
     }

@@ -221,7 +221,6 @@ pub fn is_region(region: &str) -> bool {
 /// Where a notice goes: one address of one person.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Address {
-    /// By SMTP.
     Email(EmailAddress),
     /// By an SMS gateway.
     Sms(PhoneNumber),
@@ -236,7 +235,7 @@ impl Address {
         }
     }
 
-    /// The address itself.
+    /// The address itself: for rendering, handing over and the store.
     pub fn expose(&self) -> &str {
         match self {
             Self::Email(a) => a.expose(),
@@ -339,7 +338,7 @@ impl Passkey {
         Ok(Some(Self(raw.to_owned())))
     }
 
-    /// The passkey itself.
+    /// The passkey itself: for rendering and the store.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -361,7 +360,7 @@ impl PersonName {
         Self(clean_line(raw))
     }
 
-    /// The name itself.
+    /// The name itself: for rendering and the store.
     pub fn expose(&self) -> &str {
         &self.0
     }

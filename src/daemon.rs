@@ -75,7 +75,6 @@ pub use self::store::{begin_store, is_served, look_at_store, open_store, store_e
 const ZONE_DATA_LOOK: Duration = Duration::from_secs(60 * 60);
 const ZONE_DATA_SETTLES: Duration = Duration::from_secs(60);
 
-/// The running parts.
 pub struct Engine {
     outbox: Arc<dyn Outbox>,
     policy: Arc<Policy>,
@@ -88,7 +87,7 @@ pub struct Engine {
     membership: Membership,
     /// Where bounces are read, and when.
     bounces: Option<(PathBuf, String)>,
-    /// Nothing is sent.
+    /// Shadow mode: nothing is sent.
     shadow: bool,
     /// The daily letter to the practice.
     digest: Option<Arc<Digest>>,

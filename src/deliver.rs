@@ -83,7 +83,6 @@ impl PointOfNoReturn for NoRecord {
 /// A transport, and how often a lane may use it.
 #[derive(Clone)]
 pub struct Route {
-    /// What hands over.
     pub transport: Arc<dyn Transport>,
     /// `None`: as often as one likes.
     pub rate: Option<Rate>,

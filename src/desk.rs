@@ -34,7 +34,6 @@ pub mod unreachable;
 pub mod why;
 pub mod words;
 
-/// What is asked.
 #[derive(Clone)]
 pub struct Desk {
     /// What was and will be told.
@@ -48,7 +47,6 @@ pub struct Desk {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// What the store holds of a session cannot be read.
@@ -58,9 +56,7 @@ pub enum Unanswered {
 
 /// A session as its source said it last, and what is known of its participants now.
 pub struct Seen {
-    /// The source's name.
     pub source: String,
-    /// The session.
     pub session: Session,
     /// Each participant, their notices included.
     pub known: KnownMap,

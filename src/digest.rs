@@ -48,7 +48,6 @@ const BATCH: usize = 200;
 /// What a practice decides about its letter.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// To whom.
     pub to: Vec<EmailAddress>,
     /// When, on the practice's clock.
     pub at: Cron,
@@ -138,7 +137,6 @@ pub struct Sent {
 
 /// Writes and sends the letter.
 pub struct Digest {
-    /// What is decided.
     pub settings: Settings,
     /// Where notices live, and what was sent.
     pub outbox: Arc<dyn Outbox>,
@@ -146,11 +144,8 @@ pub struct Digest {
     pub sources: Vec<String>,
     /// Is asked who will be reached.
     pub policy: Arc<Policy>,
-    /// Makes the letter.
     pub renderer: Arc<Renderer>,
-    /// The relays.
     pub lane: Arc<Lane>,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Random for each start of a process.
     pub owner: String,

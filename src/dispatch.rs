@@ -126,13 +126,10 @@ impl Tally {
 
 /// Hands over what is due.
 pub struct Dispatcher {
-    /// Where notices live.
     pub outbox: Arc<dyn Outbox>,
-    /// Makes messages.
     pub renderer: Arc<Renderer>,
     /// Is asked again before each message.
     pub policy: Arc<Policy>,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Random for each start.
     pub owner: String,

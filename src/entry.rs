@@ -48,7 +48,6 @@ pub enum State {
 }
 
 impl State {
-    /// All of them.
     pub const ALL: [Self; 11] = [
         Self::Waiting,
         Self::Claimed,
@@ -124,15 +123,14 @@ pub struct Entry {
     pub notice: Notice,
     /// Where its session came from.
     pub source: String,
-    /// Where it is.
     pub state: State,
     /// Why it is there, for held, cancelled, superseded, lapsed, suppressed.
     pub reason: Option<Reason>,
-    /// While sending.
+    /// `None`: it is not being sent.
     pub phase: Option<Phase>,
     /// When it is tried next: the due time, or later after a failure. `None`: not by itself.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// Attempts begun.
+    /// Attempts that were begun.
     pub attempts: u32,
     /// When a server accepted it.
     pub accepted_at: Option<DateTime<Utc>>,
@@ -180,20 +178,11 @@ pub enum Change {
     /// Another due time (or useful-until), or needed again: waiting. Only while waiting or held, or when it ended untold as cancelled,
     /// superseded, suppressed or lapsed (and no operator ended it): a session may move away and back.
     Move {
-        /// Which.
         key: NoticeKey,
         /// The new due time; the next attempt too.
         due_at: DateTime<Utc>,
-        /// The new end.
         useful_until: DateTime<Utc>,
     },
     /// Not any more. Only while waiting or held. `state` is held, cancelled, superseded, lapsed or suppressed.
-    End {
-        /// Which.
-        key: NoticeKey,
-        /// Where it goes.
-        state: State,
-        /// Why.
-        reason: Reason,
-    },
+    End { key: NoticeKey, state: State, reason: Reason },
 }

@@ -56,13 +56,11 @@ type Meeting = (SessionId, ParticipationId, DateTime<Utc>);
 /// A message of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ours {
-    /// The session.
     pub session: SessionId,
     /// The person in it.
     pub participation: ParticipationId,
     /// The start that it speaks of.
     pub start: DateTime<Utc>,
-    /// What it tells.
     pub occasion: Occasion,
     /// The reminder rule's name.
     pub rule: Option<String>,
@@ -75,7 +73,6 @@ pub struct Ours {
 pub struct Theirs {
     /// The session and the person in it; `None`: nobody here has that address at that start.
     pub about: Option<(SessionId, ParticipationId)>,
-    /// What it says.
     pub evidence: Evidence,
 }
 
@@ -94,7 +91,6 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    /// The word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Same => "same",
@@ -108,7 +104,6 @@ impl Comparison {
 /// One message, or a pair of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// How they compare.
     pub verdict: Comparison,
     /// The session; `None`: the provider told somebody whom no source lists.
     pub session_id: Option<SessionId>,
@@ -116,15 +111,14 @@ pub struct Row {
     pub participation_id: Option<ParticipationId>,
     /// The start that was spoken of.
     pub start: DateTime<Utc>,
-    /// What we tell.
     pub occasion: Option<Occasion>,
     /// The reminder rule's name.
     pub rule: Option<String>,
     /// When we did, or would have.
     pub our_time: Option<DateTime<Utc>>,
-    /// The provider's word.
+    /// In the provider's words.
     pub status: Option<String>,
-    /// When it did.
+    /// When the provider sent it.
     pub their_time: Option<DateTime<Utc>>,
 }
 

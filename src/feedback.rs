@@ -40,7 +40,6 @@ pub struct Reply {
     pub id: String,
     /// The sender's number, as the provider writes it.
     pub from: String,
-    /// What it says.
     pub text: String,
     /// The provider itself answers STOP, START and HELP: we do not answer these as well.
     pub answered: bool,

@@ -98,7 +98,6 @@ impl FromStr for GuardKind {
 /// Something that one person had until lately, or got lately. Who gets what another one had may have got it by a fault of the list.
 #[derive(Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Noted {
-    /// Whose.
     pub id: ParticipationId,
     /// Codes, addresses (of e-mail, and numbers), or names.
     pub kind: GuardKind,
@@ -211,26 +210,20 @@ pub fn seen_as<'a>(rows: impl Iterator<Item = &'a GuardRow>) -> String {
 pub struct Member {
     /// The session; what it was before is its record in the store.
     pub session: SessionId,
-    /// What changed.
     pub kind: GuardKind,
     /// How many people of it changed; 1 for the whole session.
     pub people: usize,
     /// Digest of what the source says instead: an operator decides about this, and nothing else.
     pub says: String,
-    /// Since when.
     pub since: DateTime<Utc>,
-    /// What was decided.
     pub standing: Standing,
 }
 
 /// A change that was let pass, because it was one of few: many of them within minutes are too much, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Passed {
-    /// The session.
     pub session: SessionId,
-    /// What changed.
     pub kind: GuardKind,
-    /// When.
     pub at: DateTime<Utc>,
 }
 
@@ -239,7 +232,6 @@ pub struct Passed {
 pub struct GuardSet {
     /// All members, decided ones included, by session and kind.
     pub members: Vec<Member>,
-    /// What passed lately.
     pub passed: Vec<Passed>,
 }
 

@@ -55,11 +55,9 @@ pub struct Known {
 /// Another participation that stands: the same person's, or told at the same address, at an hour that was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
-    /// Where it stands.
+    /// The source that lists it.
     pub source: String,
-    /// Of this session.
     pub session: SessionId,
-    /// Who.
     pub participation: ParticipationId,
     /// The start of both.
     pub start: DateTime<Utc>,
@@ -92,7 +90,6 @@ impl Expected {
 /// What a source says that a participant answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Said {
-    /// Its word.
     pub rsvp: Rsvp,
     /// The start that was in force when the source came to say so: the one that they answered.
     pub start: DateTime<Utc>,
@@ -101,7 +98,6 @@ pub struct Said {
 /// A reminder of another session, to the same number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reminded {
-    /// When it went.
     pub at: DateTime<Utc>,
     /// It is on its way: nobody knows yet whether it goes.
     pub underway: bool,
@@ -176,9 +172,7 @@ pub(crate) const REMINDED_MAX: usize = 100;
 pub struct KnownNotice {
     /// Its key, occasion, address, start and due time.
     pub notice: Notice,
-    /// Where it is.
     pub state: State,
-    /// Why.
     pub reason: Option<Reason>,
     /// When it got there.
     pub changed_at: DateTime<Utc>,
@@ -239,7 +233,6 @@ pub(crate) fn by_session(known: KnownMap) -> HashMap<SessionId, KnownMap> {
 /// What a participant answered, and over what: it holds as long as the source says what it said then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answered {
-    /// The participant's word.
     pub says: Rsvp,
     /// The source's, at that time.
     pub over: Rsvp,

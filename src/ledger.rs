@@ -148,7 +148,6 @@ impl Serialize for Link {
 pub struct Anchor {
     /// The last row's number; 0: there was none.
     pub seq: i64,
-    /// Its link.
     pub link: Link,
 }
 
@@ -176,7 +175,6 @@ impl Serialize for Anchor {
 
 /// A part of a ledger that is chained with a key: up to the next one, or to the end.
 pub struct Part {
-    /// Its first row.
     pub from: i64,
     /// What its rows are chained with.
     pub key: Zeroizing<[u8; 32]>,
@@ -188,24 +186,13 @@ pub struct Part {
 pub enum Finding {
     /// The row's content or link is not what was written.
     #[error("row {seq} does not follow from the row before it: it, or its link, was changed")]
-    Altered {
-        /// The row.
-        seq: i64,
-    },
+    Altered { seq: i64 },
     /// Numbers are missing.
     #[error("rows {from} to {to} are missing")]
-    Missing {
-        /// The first.
-        from: i64,
-        /// The last.
-        to: i64,
-    },
+    Missing { from: i64, to: i64 },
     /// The anchor is of another history.
     #[error("row {seq} is not the one that was noted elsewhere")]
-    NotAnchored {
-        /// The row.
-        seq: i64,
-    },
+    NotAnchored { seq: i64 },
     /// The mark beside a sealed store is not its own.
     #[error("the mark beside the store was not written with its key: somebody without the key wrote it")]
     Mark,
@@ -222,32 +209,18 @@ pub enum Finding {
     Unguarded,
     /// In the chain of a writer.
     #[error("in chain {chain_id}: {finding}")]
-    InChain {
-        /// Which one.
-        chain_id: i32,
-        /// What.
-        finding: Box<Finding>,
-    },
+    InChain { chain_id: i32, finding: Box<Finding> },
     /// A chain has rows, and the first chain neither opened nor sealed it.
     #[error("chain {chain_id} was put in: the ledger never opened it")]
-    PutIn {
-        /// Which one.
-        chain_id: i32,
-    },
+    PutIn { chain_id: i32 },
     /// The first chain opened or sealed a chain that is not there.
     #[error("chain {chain_id} is gone, which the ledger has opened")]
-    Gone {
-        /// Which one.
-        chain_id: i32,
-    },
+    Gone { chain_id: i32 },
     /// A daemon ran, and nobody sealed a chain.
     #[error(
         "chain {chain_id} has had rows without a seal for more than a minute, although a daemon ran: whether all of them are there is not known"
     )]
-    Unsealed {
-        /// Which one.
-        chain_id: i32,
-    },
+    Unsealed { chain_id: i32 },
     /// The file has a trigger, or a view, that the program did not make.
     #[error("{name:?} is in the file, a trigger or a view that punctual did not make: it can keep rows out of the ledger")]
     Planted {

@@ -31,9 +31,7 @@ pub enum Content {
         /// Headers and body.
         bytes: Arc<[u8]>,
     },
-    /// A text message.
     Sms {
-        /// The recipient.
         to: PhoneNumber,
         /// The text, as Unicode; the gateway encodes it.
         text: Arc<str>,

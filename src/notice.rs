@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::contact::{Address, Channel};
 use crate::session::{ParticipationId, Presence, Role, SessionId};
 
-/// What is told.
+/// What a notice tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Occasion {
@@ -75,11 +75,9 @@ pub struct NoticeKey(pub [u8; 16]);
 pub struct Identity<'a> {
     /// The practice's id in the configuration (not its name, which may change).
     pub practice: &'a str,
-    /// The session.
     pub session: SessionId,
     /// The person in it.
     pub participation: ParticipationId,
-    /// What is told.
     pub occasion: Occasion,
     /// The reminder rule's name.
     pub rule: Option<&'a str>,
@@ -171,17 +169,13 @@ impl FromStr for NoticeKey {
 pub struct Notice {
     /// See [`Identity`].
     pub key: NoticeKey,
-    /// The session.
     pub session: SessionId,
     /// The person in it.
     pub participation: ParticipationId,
-    /// Host or participant.
     pub role: Role,
-    /// What is told.
     pub occasion: Occasion,
     /// The reminder rule's name; `None` for every other occasion.
     pub rule: Option<String>,
-    /// To whom.
     pub address: Address,
     /// The start that it speaks of.
     pub start: DateTime<Utc>,
@@ -316,12 +310,10 @@ const REASONS: [(Reason, &str); 38] = [
 ];
 
 impl Reason {
-    /// Each of them.
     pub fn all() -> impl Iterator<Item = Self> {
         REASONS.into_iter().map(|(reason, _)| reason)
     }
 
-    /// The word.
     pub fn as_str(self) -> &'static str {
         REASONS.iter().find(|(r, _)| *r == self).map_or("unknown", |(_, word)| word)
     }
@@ -372,7 +364,6 @@ pub struct Omission {
     pub channel: Option<Channel>,
     /// When it would have been due.
     pub due_at: Option<DateTime<Utc>>,
-    /// Why not.
     pub reason: Reason,
     /// For people: the path of a bad field, the rule's time; never a contact, a name or a code.
     pub detail: Option<String>,
@@ -383,7 +374,6 @@ pub struct Omission {
 pub enum Decision {
     /// Send, at [`Notice::due_at`].
     Send(Notice),
-    /// Do not, because.
     Omit(Omission),
 }
 

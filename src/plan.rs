@@ -65,7 +65,6 @@ impl Plan {
         self.faults.iter().chain(self.people.iter().flat_map(|(_, decided)| decided))
     }
 
-    /// Likewise.
     pub fn into_decisions(self) -> impl Iterator<Item = Decision> {
         self.faults.into_iter().chain(self.people.into_iter().flat_map(|(_, decided)| decided))
     }

@@ -18,25 +18,20 @@ mod line;
 pub use line::Line;
 use line::{held, omit};
 
-/// What to preview.
 pub struct Request<'a> {
     /// What the sources said.
     pub snapshot: &'a Snapshot,
     /// What the store knows; empty: all sessions are new.
     pub known: KnownMap,
-    /// What is decided.
     pub policy: &'a Policy,
     /// Addresses that get nothing.
     pub suppressed: &'a Suppressions,
-    /// Makes the messages.
     pub renderer: &'a Renderer,
     /// The time that it pretends to be.
     pub now: DateTime<Utc>,
     /// Nothing due after this.
     pub until: Option<DateTime<Utc>>,
-    /// Only this session.
     pub session: Option<i64>,
-    /// Only this participation.
     pub participant: Option<i64>,
     /// Show addresses and codes.
     pub reveal: bool,
@@ -254,7 +249,7 @@ fn show(line: &mut Line, rendered: Rendered, shown: Option<Result<Rendered, Rend
 
 /// The code of nobody, in what a bystander may read.
 const NOBODYS_CODE: u32 = 999_999_999;
-/// Likewise, the passkey.
+/// The passkey of nobody, in what a bystander may read.
 const NOBODYS_PASSKEY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// A session of which nobody's name, code, passkey or topic is known. The host's name is: it is whom the others meet.

@@ -28,7 +28,6 @@ pub enum DeliveryStatus {
 }
 
 impl DeliveryStatus {
-    /// All of them.
     pub const ALL: [Self; 4] = [Self::Sent, Self::Undelivered, Self::Failed, Self::Delivered];
 
     /// The word used in the store, in the ledger and in JSON.
@@ -79,10 +78,8 @@ pub enum About {
     Reference(String, DateTime<Utc>),
 }
 
-/// One receipt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Which message.
     pub about: About,
     /// What became of it.
     pub fate: DeliveryStatus,
@@ -125,14 +122,10 @@ pub enum Received {
 /// A message that did not arrive, of a session that is still to come: somebody may want to call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Undelivered {
-    /// Which notice.
     #[serde(serialize_with = "as_text")]
     pub key: NoticeKey,
-    /// Its session.
     pub session_id: SessionId,
-    /// Its participation.
     pub participation_id: ParticipationId,
-    /// What it told.
     pub occasion: Occasion,
     /// The reminder rule's name.
     pub rule: Option<String>,

@@ -79,7 +79,6 @@ pub struct Settings {
     pub from_name: String,
     /// From header and envelope: address.
     pub from: crate::contact::EmailAddress,
-    /// Reply-To header.
     pub reply_to: Option<crate::contact::EmailAddress>,
     /// `[templates] dir`: overrides the embedded templates file by file.
     pub template_dir: Option<std::path::PathBuf>,
@@ -113,13 +112,10 @@ impl std::fmt::Debug for Settings {
 
 /// Everything that one message may be made of. There is no other participant in it, but for the host's name.
 pub struct Facts<'a> {
-    /// What to tell.
     pub notice: &'a Notice,
     /// The session. Only its own facts and the host's name are shown.
     pub session: &'a Session,
-    /// The recipient.
     pub participant: &'a Participant,
-    /// The recipient's zone.
     pub zone: &'a Resolved,
     /// The recipient's locale as asked for (participant, overrides); `None`: the practice's.
     pub locale: Option<&'a str>,
@@ -140,27 +136,21 @@ pub struct Rendered {
     pub message: Message,
     /// The locale that was used.
     pub locale: String,
-    /// The parts.
     pub parts: Parts,
 }
 
 /// The parts of a message, for people to read.
 #[derive(Clone)]
 pub enum Parts {
-    /// An e-mail's.
     Email {
         /// With the angle brackets.
         message_id: String,
         /// Decoded.
         subject: String,
-        /// The text part.
         text: String,
-        /// The HTML part.
         html: String,
     },
-    /// A text's.
     Sms {
-        /// The text.
         text: String,
         /// See [`SmsEncoding`].
         encoding: SmsEncoding,
@@ -179,12 +169,7 @@ impl std::fmt::Debug for Parts {
 pub enum RenderError {
     /// A template failed: names the file, the line and what was wrong. Repeats no value.
     #[error("template {file}: {why}")]
-    Template {
-        /// which
-        file: String,
-        /// why
-        why: String,
-    },
+    Template { file: String, why: String },
     /// The final bytes hold something of another person. Names the kind of thing and the place, never the thing.
     #[error("the message would have shown {what}")]
     Leak {
@@ -194,11 +179,8 @@ pub enum RenderError {
     /// The text needs more segments than allowed.
     #[error("the text needs {segments} segments ({encoding:?}), {limit} are allowed{culprit}")]
     TooLong {
-        /// needed
         segments: u32,
-        /// allowed
         limit: u32,
-        /// its encoding
         encoding: SmsEncoding,
         /// `; "’" (U+2019) is not in the GSM alphabet`, or empty
         culprit: String,

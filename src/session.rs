@@ -31,9 +31,7 @@ pub struct ParticipationId(pub i64);
 /// A person in a session of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ParticipantRef {
-    /// The session's source.
     pub source: String,
-    /// The session.
     pub session: SessionId,
     /// The person in it.
     pub participation: ParticipationId,
@@ -54,7 +52,6 @@ impl fmt::Display for ParticipationId {
     }
 }
 
-/// One session.
 #[derive(Clone)]
 pub struct Session {
     /// SessionId.
@@ -142,7 +139,6 @@ pub struct Unread {
     pub id: Option<ParticipationId>,
     /// ConnectCode.
     pub code: Option<ConnectCode>,
-    /// Passkey.
     pub passkey: Option<Passkey>,
     /// ParticipantEmailAddress.
     pub email: RawContact,
@@ -173,7 +169,6 @@ pub enum AutoDeliver {
     Nobody,
 }
 
-/// RSVP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Rsvp {
     /// No answer, or none that is known.
@@ -218,7 +213,6 @@ pub struct Participant {
     pub expires_at: Option<DateTime<Utc>>,
     /// SecureVideoUserId is set, and this is not the host: they join from their own account.
     pub has_account: bool,
-    /// RSVP.
     pub rsvp: Rsvp,
     /// RSVP has a word that is not known: reminders are held.
     pub rsvp_unknown: bool,

@@ -47,17 +47,12 @@ const SLOW: TimeDelta = TimeDelta::seconds(20);
 /// The name of the one source.
 const SOURCE: &str = "sessions";
 
-/// What to rehearse.
 pub struct Request {
     /// Session JSON, record by record.
     pub sessions: Vec<Value>,
-    /// What is decided.
     pub policy: Arc<Policy>,
-    /// Makes the messages.
     pub renderer: Arc<Renderer>,
-    /// The beginning.
     pub from: DateTime<Utc>,
-    /// The end.
     pub until: DateTime<Utc>,
     /// What happens in between.
     pub script: Script,
@@ -76,15 +71,12 @@ pub struct Moment {
     pub session_id: Option<SessionId>,
     /// ParticipationId.
     pub participation_id: Option<ParticipationId>,
-    /// What.
     pub occasion: Option<Occasion>,
-    /// The reminder rule.
     pub rule: Option<String>,
     /// How it would have gone.
     pub channel: Option<Channel>,
     /// What came of it.
     pub outcome: Happened,
-    /// Why.
     pub reason: Option<Reason>,
     /// The server's words, or the script's.
     pub detail: Option<String>,

@@ -38,7 +38,6 @@ pub struct Concern {
     pub contact: Option<String>,
     /// Of a message: its occasion and rule.
     pub what: Option<String>,
-    /// Why.
     pub why: Why,
     /// The path of a bad field, the reason of a hold; repeats no contact, name or code.
     pub detail: Option<String>,
@@ -65,7 +64,6 @@ pub enum Kind {
 /// Why it needs somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Why {
-    /// The planner's reason.
     Omitted(Reason),
     /// A message waits for a person, or for a fault to be mended.
     Held,
@@ -98,13 +96,11 @@ impl Why {
 
 /// What concerns are looked for with.
 pub struct ConcernFinder<'a> {
-    /// What is decided.
     pub policy: &'a Policy,
     /// Addresses that get nothing.
     pub suppressed: &'a Suppressions,
     /// What did not arrive, of coming sessions.
     pub undelivered: &'a [Undelivered],
-    /// The time.
     pub now: DateTime<Utc>,
     /// Only sessions that start by then; `None`: all that are to come.
     pub horizon: Option<TimeDelta>,

@@ -537,7 +537,6 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    /// Plans them.
     fn sessions(&self, work: &[Work<'_>]) -> Vec<WalkedSession> {
         let plan = |work: &Work<'_>| match work {
             Work::Listed(session, digest) => {

@@ -70,7 +70,6 @@ const BODIES: usize = 4;
 /// Where, and who may ask for what.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where to listen.
     pub listen: SocketAddr,
     /// Sources that are pushed to, with the token of each.
     pub push: Vec<(String, SecretString)>,
@@ -96,14 +95,13 @@ pub enum ShowNames {
     /// Whoever is logged in.
     #[default]
     All,
-    /// Operators.
     Operators,
     /// Nobody, but by a reveal.
     Never,
 }
 
 impl ShowNames {
-    /// Whether they do.
+    /// Whether this user sees them.
     pub fn to(self, operator: bool) -> bool {
         match self {
             Self::All => true,
@@ -120,14 +118,14 @@ pub enum Callback {
     Twilio(TwilioAccount),
     /// By the last part of the address.
     Kannel {
-        /// That part.
+        /// The last part of the address.
         token: SecretString,
         /// Somebody else answers these words.
         answered: bool,
     },
-    /// Likewise.
+    /// By the last part of the address, too.
     Http {
-        /// That part.
+        /// The last part of the address.
         token: SecretString,
         /// Where it holds what.
         form: webhook::Form,
@@ -141,7 +139,6 @@ pub enum Callback {
 pub struct TwilioAccount {
     /// The address that it was told.
     pub url: Url,
-    /// Its token.
     pub token: SecretString,
     /// AC...
     pub sid: String,
@@ -238,7 +235,7 @@ pub trait Intake: Send + Sync + 'static {
 /// Why something that was pushed was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum Declined {
-    /// It cannot be.
+    /// It cannot be taken as it is.
     #[error(transparent)]
     Refused(#[from] Refused),
     /// The store failed: nobody knows whether it was.
@@ -255,9 +252,7 @@ pub struct AppState {
     pub desk: Desk,
     /// Makes the messages that are previewed.
     pub renderer: Arc<Renderer>,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// The practice's name.
     pub practice: String,
     /// The practice's own zone.
     pub zone: Zone,
@@ -274,7 +269,7 @@ pub trait Stage: Send + Sync {
     /// The last part of the address that lets a visitor in.
     fn key(&self) -> &str;
 
-    /// As whom.
+    /// The user as whom such a visitor is logged in.
     fn user(&self) -> &str;
 
     /// What can be done now.
@@ -287,7 +282,6 @@ pub trait Stage: Send + Sync {
 /// A deed of a demonstration.
 #[derive(Debug, Clone, Copy)]
 pub struct DemoAction {
-    /// Its word.
     pub act: &'static str,
     /// What stands on the button.
     pub label: &'static str,

@@ -41,7 +41,6 @@ pub struct Zone {
 /// A moment on somebody's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalTime {
-    /// The civil time.
     pub civil: NaiveDateTime,
     /// Seconds east of UTC.
     pub offset_seconds: i32,

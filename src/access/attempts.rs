@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 const PER_NAME: u32 = 10;
 /// From one address: a whole practice may stand behind one.
 const PER_ADDRESS: u32 = 30;
-/// Within this time.
+/// So far back failed tries count.
 pub const WINDOW: TimeDelta = TimeDelta::minutes(15);
 /// Names and addresses that are remembered, each: a megabyte or so.
 const REMEMBERED: usize = 10_000;

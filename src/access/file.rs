@@ -67,7 +67,6 @@ struct Stamp {
 }
 
 impl Followed {
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -25,7 +25,6 @@ const LOGINS_MAX: usize = 1000;
 /// One who is logged in.
 #[derive(Debug, Clone)]
 pub struct LoginSession {
-    /// Who.
     pub user: User,
     began: DateTime<Utc>,
     seen: DateTime<Utc>,
@@ -55,18 +54,15 @@ pub struct LoginSessions {
 pub struct KeptLogin {
     /// SHA-256 of its id.
     pub digest: [u8; 32],
-    /// The user's name.
     pub name: String,
     /// Of their password and one-time codes.
     pub mark: [u8; 32],
-    /// When it began.
     pub began: DateTime<Utc>,
     /// When they asked last, or up to two minutes earlier.
     pub seen: DateTime<Utc>,
 }
 
 impl LoginSessions {
-    /// Somebody logged in.
     pub fn open(&mut self, id: &str, user: User, now: DateTime<Utc>) {
         if self.open.len() >= LOGINS_MAX {
             self.tidy(now);
@@ -121,7 +117,6 @@ impl LoginSessions {
         self.open.iter().filter(|(_, login)| login.kept.is_some()).map(|(digest, _)| *digest).collect()
     }
 
-    /// Somebody logged out.
     pub fn close(&mut self, id: &str) {
         self.end(digest(id));
     }

@@ -32,7 +32,6 @@ struct Finding {
     what: String,
     /// `ok`, `note`, `warn` or `error`.
     level: &'static str,
-    /// What was found.
     text: String,
 }
 

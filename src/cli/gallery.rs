@@ -20,7 +20,7 @@ struct Card<'a> {
     why: String,
     /// On the practice's clock.
     due: String,
-    /// On theirs.
+    /// On the participant's clock.
     starts: String,
 }
 

@@ -29,7 +29,6 @@ pub(super) enum RepliesCommand {
 /// Texts that are listed at once.
 const LISTED_MAX: usize = 1000;
 
-/// One text.
 #[derive(Serialize)]
 struct Row<'a> {
     key: String,

@@ -10,7 +10,7 @@ pub(super) struct Hearing {
 }
 
 impl Hearing {
-    /// From here on.
+    /// They are caught from here on.
     pub(super) fn begin() -> std::io::Result<Self> {
         let hearing = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let signals = hearing.block_on(async { Signals::new() })?;
@@ -18,7 +18,6 @@ impl Hearing {
     }
 }
 
-/// The signals.
 pub(super) struct Signals {
     pub(super) terminate: Signal,
     pub(super) interrupt: Signal,

@@ -91,7 +91,6 @@ fn in_words(kind: Suppression) -> &'static str {
     }
 }
 
-/// In words.
 fn who(said_by: SaidBy) -> &'static str {
     match said_by {
         SaidBy::Refusal => "a server, refusing a message",

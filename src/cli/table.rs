@@ -21,7 +21,6 @@ const BELOW: usize = 6;
 /// The last column is not wrapped into less than that: then it stands below.
 const LAST_MIN: usize = 24;
 
-/// How tables look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Look {
     color: bool,
@@ -42,7 +41,7 @@ impl Look {
         Self { color, wide, utc }
     }
 
-    /// All columns.
+    /// All columns are shown.
     pub(super) fn is_wide(self) -> bool {
         self.wide
     }
@@ -65,13 +64,13 @@ impl Look {
 /// How a cell is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tone {
-    /// As it is.
+    /// It says nothing of itself.
     Plain,
     /// As it should be.
     Good,
     /// Not sent, for a reason that is no fault.
     Quiet,
-    /// Needs somebody.
+    /// Somebody must see to it.
     Bad,
 }
 

@@ -43,7 +43,6 @@ pub(super) struct CopyArgs {
     locale: Option<String>,
 }
 
-/// One template.
 #[derive(Serialize)]
 struct Row {
     file: String,

@@ -35,7 +35,6 @@ pub struct Config {
     pub raw: Raw,
     /// Where sessions come from.
     pub sources: Vec<Source>,
-    /// What is decided.
     pub policy: Policy,
     /// How messages look. The reference key is the store's: all zero until then.
     pub render: render::Settings,
@@ -45,7 +44,7 @@ pub struct Config {
     pub store_key: Option<StoreKey>,
     /// E-mail relays, in order of preference.
     pub relays: Vec<Relay>,
-    /// SMS gateways, likewise.
+    /// SMS gateways, in order of preference.
     pub gateways: Vec<Gateway>,
     /// What becomes of e-mail in doubt.
     pub email_in_doubt: DoubtPolicy,
@@ -92,7 +91,6 @@ impl Keep {
 /// Where the outbox is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreUrl {
-    /// A file.
     Sqlite(PathBuf),
     /// A database, with its password.
     Postgres(Box<Server>),

@@ -59,7 +59,6 @@ pub(super) fn header_holds_secret(name: &str, value: &str) -> bool {
     names_a_secret(name) && is_typed(value)
 }
 
-/// Writes an address.
 pub(super) fn write<S: Serializer>(text: &str, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_str(&address(text))
 }
@@ -73,7 +72,6 @@ pub(super) fn write_some<S: Serializer>(text: &Option<String>, s: S) -> Result<S
     }
 }
 
-/// Writes headers.
 pub(super) fn write_headers<S: Serializer>(headers: &BTreeMap<String, String>, s: S) -> Result<S::Ok, S::Error> {
     let mut map = s.serialize_map(Some(headers.len()))?;
     for (name, value) in headers {

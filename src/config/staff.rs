@@ -10,7 +10,7 @@ use crate::digest;
 use crate::plan::policy::NotJoined;
 use crate::zone::Zones;
 
-/// The nudge.
+/// `[not_joined]`; `None`: nobody is nudged.
 pub(super) fn not_joined(raw: &raw::NotJoined, document: &mut Document<'_>) -> Option<NotJoined> {
     let until = raw.until.map(|u| u.0);
     let Some(after) = raw.after.map(|a| a.0) else {

@@ -18,7 +18,6 @@ type Read = Option<(Snapshot, Print)>;
 pub(super) struct Early(Mutex<HashMap<String, JoinHandle<Read>>>);
 
 impl Early {
-    /// Begins them.
     pub(super) fn begin(sources: &[Source], now: DateTime<Utc>) -> Self {
         let files = sources.iter().filter_map(|source| match &source.kind {
             SourceKind::File(settings) => Some((source.name.clone(), settings.clone())),

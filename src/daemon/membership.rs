@@ -28,7 +28,6 @@ const SKEW_MAX: TimeDelta = TimeDelta::seconds(30);
 /// Said at the beginning of each term.
 const LEADS: &str = "this node leads: it walks the sources, and does what is done once";
 
-/// See the module.
 pub(super) struct Membership {
     /// What it decides by, and what its messages say.
     likeness: Likeness,
@@ -41,14 +40,13 @@ pub(super) struct Membership {
     leader: Mutex<Option<Leader>>,
 }
 
-/// It does nothing.
+/// Why a node does nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Idle {
     /// What it has otherwise than the one that leads, or that its clock is wrong.
     what: String,
     /// In words, of this node.
     pub(super) why: String,
-    /// Since then.
     pub(super) since: DateTime<Utc>,
 }
 

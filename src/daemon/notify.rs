@@ -69,7 +69,7 @@ impl Notifier {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={monotonic_usec}"));
     }
 
-    /// The stop begins.
+    /// Tells systemd that the stop begins.
     pub fn stopping(&self) {
         self.send("STOPPING=1\nSTATUS=stopping: what is in hand is finished");
     }

@@ -11,7 +11,7 @@ use crate::alert::Ping;
 use crate::http_client;
 use crate::outbox::StoreError;
 
-/// For one ping.
+/// The longest wait for one ping.
 const WITHIN: Duration = Duration::from_secs(20);
 
 /// Whom to tell that all is well.
@@ -30,7 +30,7 @@ impl Engine {
 }
 
 impl Monitor {
-    /// When.
+    /// When: a cron expression with seconds.
     pub(super) fn cron(&self) -> &str {
         &self.ping.cron
     }

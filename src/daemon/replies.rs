@@ -186,17 +186,16 @@ async fn participant(outbox: &dyn Outbox, place: &ParticipantRef) -> Result<Opti
     Ok(session.and_then(|session| session.participant(place.participation).cloned().map(|person| (session, person))))
 }
 
-/// Sends the answers.
 pub(super) struct Answers {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) renderer: Arc<Renderer>,
-    /// Of texts.
+    /// The lane of texts.
     pub(super) lane: Arc<Lane>,
     pub(super) reference_key: [u8; 32],
     /// Random for each start of a process.
     pub(super) owner: String,
-    /// Something waits.
+    /// Told when an answer waits.
     pub(super) wake: Notify,
     /// Held while one is under way; and by an end, so that no other one begins.
     pub(super) turn: Mutex<()>,

@@ -39,7 +39,7 @@ use idle::{Idle, Spoken};
 /// How a connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
-    /// Not at all.
+    /// Clear text.
     None,
     /// By STARTTLS: required, it never falls back.
     Starttls,
@@ -78,14 +78,11 @@ impl Default for Timeouts {
     }
 }
 
-/// One relay.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The server's name or address; its certificate must be for it.
     pub host: String,
-    /// TCP port.
     pub port: u16,
-    /// Encryption.
     pub tls: Tls,
     /// PEM certificates to trust beside the system's.
     pub ca_file: Option<PathBuf>,
@@ -95,9 +92,7 @@ pub struct Settings {
     pub helo: Option<String>,
     /// Log-in; `None`: none.
     pub username: Option<String>,
-    /// Its password.
     pub password: Option<SecretString>,
-    /// Time-outs.
     pub timeouts: Timeouts,
 }
 
@@ -118,7 +113,6 @@ impl Settings {
     }
 }
 
-/// A relay.
 pub struct Smtp {
     name: String,
     settings: Settings,

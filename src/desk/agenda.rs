@@ -21,14 +21,11 @@ use crate::zone::Zone;
 /// Who connected earlier than that before the start tried something out.
 const JOINS_BEFORE: TimeDelta = TimeDelta::hours(2);
 
-/// One session.
 #[derive(Debug)]
 pub struct Entry {
     /// SessionId.
     pub session: SessionId,
-    /// When it starts.
     pub start: DateTime<Utc>,
-    /// It is cancelled.
     pub cancelled: bool,
     /// It began when it was made.
     pub meet_now: bool,
@@ -38,7 +35,6 @@ pub struct Entry {
     pub faults: Vec<String>,
 }
 
-/// One participant.
 #[derive(Debug)]
 pub struct Person {
     /// ParticipationId.
@@ -51,7 +47,6 @@ pub struct Person {
     pub rsvp: Rsvp,
     /// When they connected first, to this start.
     pub joined_at: Option<DateTime<Utc>>,
-    /// Host or participant.
     pub role: Role,
     /// The address that messages go to, masked; or why there is none.
     pub to: Result<String, Reason>,
@@ -113,7 +108,6 @@ pub async fn hosts(desk: &Desk, ids: &[SourceSession]) -> Result<HashMap<SourceS
     Ok(hosts)
 }
 
-/// One session.
 pub async fn of(desk: &Desk, id: SessionId, now: DateTime<Utc>) -> Result<Vec<Entry>, Unanswered> {
     let notes = desk.notes(now).await?;
     Ok(desk.session(id, now).await?.iter().map(|seen| entry(desk, seen, &notes, now)).collect())

@@ -109,7 +109,7 @@ impl Outage {
         format!("{count}. {which} for session {}, which {starts} at {}.", urgent.session_id, words::clock(urgent.start, zone, now))
     }
 
-    /// Both.
+    /// Headline and what waits, in one sentence.
     pub fn sentence(&self, zone: &Zone, now: DateTime<Utc>) -> String {
         format!("{} {}", self.headline(zone, now), self.what_waits(zone, now)).trim_end().to_owned()
     }

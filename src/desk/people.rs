@@ -27,7 +27,6 @@ const DIGITS_MIN: usize = 4;
 /// Somebody in a session.
 #[derive(Debug, Clone)]
 pub struct Who {
-    /// The session.
     pub session: SessionId,
     /// The person in it.
     pub participation: ParticipationId,
@@ -57,7 +56,6 @@ pub struct Contacts {
 }
 
 impl Contacts {
-    /// Of a participant.
     pub fn of(person: &Participant, region: &str) -> Self {
         Self::read(&person.email.0, &person.sms_number.0, region)
     }

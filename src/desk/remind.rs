@@ -13,10 +13,8 @@ use crate::plan::Suppressions;
 use crate::plan::asked::{NotNow, ask};
 use crate::session::{ParticipationId, Role, SessionId};
 
-/// Who is reminded.
 #[derive(Debug, Clone)]
 pub struct Wish {
-    /// Of this session.
     pub session: SessionId,
     /// This one; `None`: everybody but the host.
     pub participation: Option<ParticipationId>,
@@ -31,7 +29,6 @@ pub struct Wish {
 /// What becomes of one participant's.
 #[derive(Debug)]
 pub struct Answer {
-    /// Who it is.
     pub participation: ParticipationId,
     /// The notice that goes now, or why none does.
     pub result: Result<Notice, NotNow>,
@@ -78,7 +75,7 @@ impl Wish {
 }
 
 impl NotNow {
-    /// For programs.
+    /// The word in JSON.
     fn as_str(&self) -> &'static str {
         match self {
             Self::Against(reason, _) => reason.as_str(),
@@ -113,7 +110,6 @@ pub async fn would(desk: &Desk, wish: &Wish, now: DateTime<Utc>) -> Result<Vec<A
     Ok(desk.session(wish.session, now).await?.iter().flat_map(|seen| answers(desk, seen, wish, (&suppressed, now))).collect())
 }
 
-/// Reminds them.
 pub async fn remind(desk: &Desk, wish: &Wish, now: DateTime<Utc>) -> Result<Vec<Answer>, Unanswered> {
     let suppressed = desk.suppressions().await?;
     let mut done = Vec::new();

@@ -20,7 +20,6 @@ const FOUND_MAX: usize = 1000;
 /// What is handed over again.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
-    /// These.
     pub keys: Vec<NoticeKey>,
     /// To this address instead of their own.
     pub to: Option<Address>,

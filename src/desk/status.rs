@@ -48,7 +48,6 @@ pub struct Facts {
     pub attention: bool,
 }
 
-/// How it stands.
 pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError> {
     let (status, guards, undelivered) = (desk.outbox.status().await?, desk.outbox.guards().await?, desk.outbox.undelivered(now).await?);
     let unread = desk.outbox.unread(UNREAD_MAX).await?.len();

@@ -53,7 +53,6 @@ pub(super) struct Attempt<R = Box<Ready>> {
     at: Mutex<AttemptState>,
 }
 
-/// Where it stands.
 struct AttemptState {
     step: Step,
     /// The transport that is on record, or will be.

@@ -20,7 +20,6 @@ const REFUSALS_MAX: usize = 1_000;
 /// Recipients that are proven.
 const PROVEN_MAX: usize = 10_000;
 
-/// One refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RefusedMessage {
     pub(super) key: NoticeKey,
@@ -49,7 +48,6 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    /// It refuses somebody.
     pub(super) fn refused(&mut self, refusal: RefusedMessage) -> Belief {
         if self.is_proven(&refusal) {
             return Belief::Believed;
@@ -83,7 +81,6 @@ impl Breaker {
         self.refused.push_back((refusal, believed));
     }
 
-    /// It accepted somebody.
     pub(super) fn accepted(&mut self, who: &str) {
         let refused = std::mem::take(&mut self.refused);
         if self.proven.len() >= PROVEN_MAX {

@@ -19,7 +19,6 @@ use crate::source::kept;
 
 /// In the ledger, beside what is told again.
 const GONE: &str = "another entry of theirs at that hour is gone, of which they heard later";
-/// Likewise.
 const MOVED: &str = "another entry of theirs was moved away from that hour, and they heard of that later";
 
 /// What tells them of the entry that stands is on its way, and may arrive before the new time: they are told again after so long.

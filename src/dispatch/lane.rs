@@ -38,7 +38,6 @@ const FAULTS_MAX: usize = 100_000;
 
 /// One channel and its transports, in order of preference.
 pub struct Lane {
-    /// Which.
     pub channel: Channel,
     /// What becomes of a message in doubt.
     pub doubt: DoubtPolicy,
@@ -328,7 +327,7 @@ impl Lane {
         self.keeps_turn.store(waits, Ordering::Relaxed);
     }
 
-    /// Likewise, for all.
+    /// Turns that are there, for notices and for whoever waits alone, and when the next one comes.
     fn turns(&self, now: DateTime<Utc>) -> Option<(usize, DateTime<Utc>)> {
         let mut most: Option<(usize, DateTime<Utc>)> = None;
         let all_on_probation = self.is_suspect();

@@ -53,12 +53,12 @@ struct Round {
     began: Instant,
     /// The clocks then; `None`: they do not say.
     clocks: Option<Reading>,
-    /// Not asked yet.
+    /// Sources that were not asked yet.
     open: BTreeSet<String>,
 }
 
 impl Looks {
-    /// At a start.
+    /// At a start: no source was asked yet.
     pub fn new(clock: Arc<dyn Clock>, sources: Vec<String>) -> Self {
         let round = Round { number: 0, began: Instant::now(), clocks: Reading::of(&*clock), open: sources.iter().cloned().collect() };
         let done = round.open.is_empty();

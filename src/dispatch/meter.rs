@@ -81,7 +81,6 @@ const IDLE_MAX: Duration = Duration::from_secs(90);
 /// With attempts in flight it may wait for one of them, and none takes longer than its lease.
 const IN_FLIGHT_MAX: Duration = Duration::from_secs(30 * 60);
 
-/// One lane's counters.
 #[derive(Debug)]
 pub struct Meter {
     outcomes: [AtomicU64; Counted::ALL.len()],

@@ -72,7 +72,6 @@ impl Queue {
         Self { connections, state: Mutex::default() }
     }
 
-    /// Takes one in.
     pub(super) fn put(&self, attempt: Box<Attempt>) {
         let mut state = self.locked();
         state.begun += 1;

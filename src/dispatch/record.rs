@@ -116,7 +116,7 @@ impl AttemptRecord for Box<Ready> {
 /// The letter to the practice, or an answer to a text: claimed, and made just now.
 pub(crate) struct AloneRecord {
     pub(crate) lease: Lease,
-    /// Before this one.
+    /// Attempts that were begun before this one.
     pub(crate) attempts: u32,
 }
 

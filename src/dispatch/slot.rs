@@ -61,7 +61,7 @@ pub(super) struct Slot {
 /// A fault, and the message that met it.
 pub(super) struct Met {
     pub(super) key: NoticeKey,
-    /// Without contacts.
+    /// What is wrong, without contacts.
     pub(super) why: String,
     /// The server asked for a pause of this length.
     pub(super) after: Option<Duration>,
@@ -71,7 +71,7 @@ pub(super) struct Met {
 struct SlotFault {
     /// It was at fault the last time it was tried.
     suspect: bool,
-    /// In a row.
+    /// Pauses in a row.
     pauses: u32,
     paused_until: Option<DateTime<Utc>>,
     /// The server asked for a pause until then.

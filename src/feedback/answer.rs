@@ -4,7 +4,6 @@ use std::str::FromStr;
 
 use chrono::TimeDelta;
 
-/// What is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// To STOP: the one confirmation.
@@ -25,7 +24,7 @@ impl Answer {
     /// All of them, in the order of their declaration.
     pub const ALL: [Self; 6] = [Self::Stopped, Self::Started, Self::Help, Self::Confirmed, Self::Declined, Self::NotUnderstood];
 
-    /// For the store.
+    /// The word in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stopped => "stopped",

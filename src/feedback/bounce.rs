@@ -73,7 +73,6 @@ impl Leaf<'_> {
         utf8.or_else(|| part.get_body().ok()).unwrap_or_else(|| String::from_utf8_lossy(self.body).into_owned())
     }
 
-    /// A report's fields.
     fn is_status(&self) -> bool {
         matches!(self.kind.mimetype.as_str(), "message/delivery-status" | "message/global-delivery-status")
     }

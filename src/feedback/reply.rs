@@ -25,11 +25,8 @@ pub fn reply_key(gateway: &str, origin: &str, id: &str) -> NoticeKey {
 pub struct AcceptedReply {
     /// See [`reply_key`].
     pub key: NoticeKey,
-    /// Whose it is.
     pub from: PhoneNumber,
-    /// What it says.
     pub word: Word,
-    /// What it changes.
     pub change: Changes,
     /// What is answered, if nothing forbids it, and in which locale (BCP 47).
     pub answer: Option<(Answer, String)>,
@@ -57,7 +54,6 @@ impl fmt::Debug for ForStaff {
 pub struct Written {
     /// Names it: the reply's key.
     pub key: NoticeKey,
-    /// When it came.
     pub at: DateTime<Utc>,
     /// The sender's number, masked.
     pub shown: String,
@@ -70,7 +66,6 @@ pub struct Written {
 /// What a reply changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changes {
-    /// Nothing.
     Nothing,
     /// The number gets no more texts. It is answered only if it got any until now.
     OptOut,
@@ -97,9 +92,7 @@ pub const LATELY: TimeDelta = TimeDelta::hours(24);
 pub struct PendingAnswer {
     /// The reply's key, and the message's.
     pub key: NoticeKey,
-    /// To whom.
     pub to: PhoneNumber,
-    /// What.
     pub answer: Answer,
     /// In which locale (BCP 47).
     pub locale: String,

@@ -46,15 +46,10 @@ pub enum Word {
 /// A language that answers are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
-    /// English
     English,
-    /// Spanish
     Spanish,
-    /// French
     French,
-    /// German
     German,
-    /// Portuguese
     Portuguese,
 }
 
@@ -70,10 +65,9 @@ pub struct Understood {
 }
 
 impl Word {
-    /// All of them.
     pub const ALL: [Self; 6] = [Self::Stop, Self::Start, Self::Help, Self::Yes, Self::No, Self::Other];
 
-    /// For the store.
+    /// The word in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stop => "stop",
@@ -106,7 +100,6 @@ impl Language {
     }
 }
 
-/// Reads a reply.
 pub fn understand(text: &str) -> Understood {
     let (clauses, all_read) = plain::clauses(text);
     let meanings: Vec<Meaning> = clauses.iter().map(meaning_of).collect();

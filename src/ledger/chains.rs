@@ -83,7 +83,6 @@ impl Chains {
         Self { first, head, others, missing: BTreeSet::new(), strangers: BTreeSet::new(), findings: Vec::new() }
     }
 
-    /// The next row.
     pub fn step(&mut self, row: &LedgerRow) {
         let Some(id) = row.chain_id else {
             self.first.step(row);

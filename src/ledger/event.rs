@@ -114,15 +114,12 @@ events! {
     StaffLetter = "staff_letter",
     /// A test message was sent.
     SendTest = "send_test",
-    /// Staff were alerted.
     Alert = "alert",
     /// The reason for that is gone.
     AlertOver = "alert_over",
     /// A text of a message was changed.
     Template = "template",
-    /// Somebody logged in.
     LogIn = "log_in",
-    /// Somebody logged out.
     LogOut = "log_out",
     /// A log-in was refused.
     LogInRefused = "log_in_refused",
@@ -174,9 +171,9 @@ events! {
     Merged = "merged",
     /// A checkpoint, before its chain was merged.
     WasCheckpoint = "was_checkpoint",
-    /// An opening, likewise.
+    /// An opening of a chain, before that chain was merged.
     WasChain = "was_chain",
-    /// A seal, likewise.
+    /// A seal, before its chain was merged.
     WasSeal = "was_seal",
 }
 

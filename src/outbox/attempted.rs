@@ -96,7 +96,6 @@ impl<E: Attempted> Row<E> {
         ClaimState { epoch: self.epoch, state, phase, lease_until }
     }
 
-    /// An attempt begins.
     pub(crate) fn begin(&mut self, lease: Lease, facts: &str, at: DateTime<Utc>) -> bool {
         if !self.standing().may_begin(lease) {
             return false;
@@ -117,7 +116,7 @@ impl<E: Attempted> Row<E> {
         may
     }
 
-    /// Both at once.
+    /// Begins it, and takes it past its point of no return, in one step.
     pub(crate) fn take(&mut self, lease: Lease, facts: &str, (at, store_now): (DateTime<Utc>, DateTime<Utc>), margin: TimeDelta) -> bool {
         let may = self.standing().may_take(lease, store_now, margin) && self.begin(lease, facts, at);
         if may {

@@ -20,7 +20,6 @@ pub struct ClaimRequest {
     pub owner: String,
     /// Due means `next_attempt_at <= now`.
     pub now: DateTime<Utc>,
-    /// Of this channel.
     pub channel: Channel,
     /// Claims run out after this long, by the store's clock.
     pub lease: TimeDelta,
@@ -49,7 +48,6 @@ pub struct Claim {
     pub frozen_at: Option<DateTime<Utc>>,
 }
 
-/// What leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outgoing {
     /// A notice to a participant.
@@ -74,16 +72,13 @@ impl Outgoing {
 /// Names a claim in the writes after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// Of what.
     pub kind: Outgoing,
-    /// Which one.
     pub key: NoticeKey,
     /// The claim's epoch.
     pub epoch: i64,
 }
 
 impl Claim {
-    /// What names it.
     pub fn lease(&self) -> Lease {
         Lease { kind: Outgoing::Notice, key: self.entry.notice.key, epoch: self.epoch }
     }
@@ -98,7 +93,6 @@ pub struct ClaimAlone {
     pub now: DateTime<Utc>,
     /// A letter or an answer.
     pub kind: Outgoing,
-    /// Which one.
     pub key: NoticeKey,
     /// It runs out after this long, by the store's clock.
     pub lease: TimeDelta,
@@ -107,15 +101,12 @@ pub struct ClaimAlone {
 /// An attempt begins: state sending, phase pre, the bytes frozen.
 #[derive(Clone)]
 pub struct Begin {
-    /// The claim.
     pub lease: Lease,
     /// The session's revision that was rendered. (Of a notice.)
     pub revision: i64,
     /// Digest of the facts that were rendered. (Likewise.)
     pub facts: String,
-    /// When.
     pub at: DateTime<Utc>,
-    /// The transport's name.
     pub transport: String,
     /// The final content. (Likewise: of nothing else it is kept.)
     pub bytes: Arc<[u8]>,
@@ -162,16 +153,13 @@ pub enum Settlement {
     Retry {
         /// Redacted.
         why: String,
-        /// When.
         next_attempt_at: DateTime<Utc>,
     },
     /// Waiting again (or unknown again, if it was); the attempt does not count: fenced, channel at fault, moved by the planner, shut down.
     Return {
-        /// Why.
         outcome: Returned,
         /// Redacted.
         why: Option<String>,
-        /// When.
         next_attempt_at: DateTime<Utc>,
     },
     /// In doubt.
@@ -182,12 +170,7 @@ pub enum Settlement {
         resend_at: Option<DateTime<Utc>>,
     },
     /// Not sent after all: held, cancelled, superseded, lapsed or suppressed.
-    Ended {
-        /// Where it goes.
-        state: State,
-        /// Why.
-        reason: Reason,
-    },
+    Ended { state: State, reason: Reason },
 }
 
 impl Settlement {
@@ -206,13 +189,10 @@ impl Settlement {
 /// How a hand-over ended lately.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecentEnd {
-    /// Which notice.
     pub key: NoticeKey,
     /// Its address, as a [`crate::suppression::suppression_key`].
     pub who: String,
-    /// Over which transport.
     pub transport: String,
-    /// How.
     pub end: AttemptEnd,
     /// What was said: `RCPT: 550 no`. Empty: nothing.
     pub said: String,

@@ -25,7 +25,6 @@ use super::{Result, StoreError, StoreKey, postgres, sqlite};
 /// Where a practice's store is, or will be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreLocation {
-    /// A file.
     File(PathBuf),
     /// A practice in a database.
     Database(Box<Server>, String),

@@ -30,7 +30,6 @@ pub struct StaffLetter {
     pub recipient: String,
     /// Where it is. Cancelled: there was nothing to tell, or the store was restored, and it may have gone before.
     pub state: State,
-    /// Attempts begun.
     pub attempts: u32,
     /// When it is tried next; `None`: never again.
     pub next_attempt_at: Option<DateTime<Utc>>,
@@ -41,7 +40,6 @@ pub struct StaffLetter {
 /// A scheduled time of the letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scheduled {
-    /// When.
     pub at: DateTime<Utc>,
     /// It is made up until then, if it was missed.
     pub useful_until: DateTime<Utc>,
@@ -130,7 +128,6 @@ impl From<&str> for AloneEnd {
     }
 }
 
-/// What it is.
 #[derive(Debug, Clone)]
 pub(crate) enum AloneMessage {
     /// To the recipient of that name.

@@ -91,7 +91,7 @@ pub struct PostgresOutbox {
     origin: Mutex<Origin>,
     lineage: String,
     reach: Arc<Reach>,
-    /// As a daemon.
+    /// `None`: it is a command's, and no daemon's.
     node: Option<Node>,
     /// Dropped last: until then nobody else may have its place.
     heart: Option<Heart>,

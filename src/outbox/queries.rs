@@ -16,13 +16,10 @@ use crate::session::{Fault, ParticipationId, SessionId};
 /// Which notices a command means.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Of this session.
     pub session: Option<SessionId>,
-    /// Of this participation.
     pub participation: Option<ParticipationId>,
     /// In one of these states; empty: all.
     pub states: Vec<State>,
-    /// Of this occasion.
     pub occasion: Option<Occasion>,
     /// These keys; empty: all.
     pub keys: Vec<NoticeKey>,
@@ -46,17 +43,13 @@ pub struct SourceStatus {
 /// Counts and times for `status`.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
-    /// Notices by state.
     pub by_state: HashMap<State, u64>,
-    /// Omissions by reason.
     pub by_reason: HashMap<Reason, u64>,
     /// When the next notice is due.
     pub next_due: Option<DateTime<Utc>>,
-    /// Each source.
     pub sources: Vec<SourceStatus>,
     /// Quarantined records of the last snapshots.
     pub faults: Vec<(String, Fault)>,
-    /// Suppressed addresses.
     pub suppressed: u64,
 }
 
@@ -69,7 +62,6 @@ pub trait Queries: Send + Sync {
     /// The attempts of one notice, and the frozen content if it is still kept.
     async fn deliveries(&self, key: NoticeKey) -> Result<(Vec<Delivery>, Option<Vec<u8>>)>;
 
-    /// Counts and times.
     async fn status(&self) -> Result<Status>;
 
     /// Records of the last snapshots that cannot be used, with their source.

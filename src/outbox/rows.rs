@@ -19,9 +19,7 @@ mod wide;
 pub(super) enum Kind {
     /// A number, or a time in milliseconds.
     Int,
-    /// Text.
     Text,
-    /// Bytes.
     Bytes,
     /// Yes or no: 1 or 0.
     Flag,
@@ -38,7 +36,6 @@ pub(super) enum Seal {
     Alike(&'static str),
 }
 
-/// A column.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Column {
     pub(super) name: &'static str,
@@ -54,10 +51,9 @@ pub(super) struct Table {
     pub(super) columns: &'static [Column],
 }
 
-/// A value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cell {
-    /// There is none.
+    /// SQL's NULL.
     None,
     /// See [`Kind::Int`], [`Kind::Flag`] and [`Kind::Lease`].
     Int(i64),
@@ -177,7 +173,6 @@ const OF_SESSION: &[&str] = &["source", "session_id"];
 const PERSON: &[&str] = &["source", "session_id", "participation_id"];
 const GUARDED: &[&str] = &["source", "session_id", "kind"];
 
-/// All of them.
 pub(super) const TABLES: [Table; 26] = [
     Table {
         name: "source",

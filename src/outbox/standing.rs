@@ -8,7 +8,6 @@ use crate::entry::{Phase, State};
 /// A claim in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClaimHolder {
-    /// The process.
     pub(crate) owner: String,
     /// By the store's clock.
     pub(crate) lease_until: DateTime<Utc>,
@@ -28,7 +27,6 @@ impl ClaimHolder {
 pub(crate) enum Doubt {
     /// Found at a start; nobody decided about a resend yet.
     Undecided,
-    /// It was decided.
     Decided,
 }
 

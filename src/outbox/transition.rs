@@ -38,7 +38,6 @@ impl From<&Row> for KnownNotice {
 }
 
 impl Row {
-    /// A new notice.
     pub(crate) fn added(notice: Notice, source: &str, at: DateTime<Utc>) -> Self {
         let entry = Entry {
             source: source.to_owned(),
@@ -154,7 +153,6 @@ impl Row {
         true
     }
 
-    /// A person acts.
     pub(crate) fn act(&mut self, act: Act, now: DateTime<Utc>) -> bool {
         let due_now = now.max(self.entry.notice.due_at);
         match (act, self.entry.state) {

@@ -17,9 +17,8 @@ const BEHIND: TimeDelta = TimeDelta::minutes(1);
 /// Names a transport of a practice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransportName {
-    /// What it carries.
     pub channel: Channel,
-    /// By the configuration.
+    /// As the configuration names it.
     pub name: String,
 }
 
@@ -30,7 +29,7 @@ pub enum TransportAsk {
     Turns {
         /// From one to the next.
         spacing: TimeDelta,
-        /// How many.
+        /// Turns that are asked for.
         count: usize,
     },
     /// It is at fault, and pauses. Of two pauses the longer one counts.
@@ -44,7 +43,6 @@ pub enum TransportAsk {
         /// What is wrong with it; no contact stands in it.
         why: String,
     },
-    /// It is well.
     Recovery,
     /// Its pause is over: somebody has it tried now.
     TryNow,
@@ -57,7 +55,7 @@ pub enum TransportAsk {
     },
     /// It was not asked after all.
     Leave {
-        /// Who.
+        /// The process, by the name of its start.
         owner: String,
     },
 }
@@ -76,7 +74,6 @@ pub struct TransportAnswer {
 /// What is known of a transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransportState {
-    /// Which one.
     pub name: TransportName,
     /// Another one after each change of its pause.
     pub version: i64,
@@ -174,7 +171,6 @@ impl Row {
         self.probed_by.as_ref().filter(|_| self.probed_until.is_some_and(|until| now < until && until <= now + lasts + BEHIND))
     }
 
-    /// What it tells.
     pub(crate) fn known(&self, name: TransportName, now: DateTime<Utc>) -> TransportState {
         TransportState {
             name,

@@ -47,9 +47,7 @@ pub struct Retention {
 /// What a purge removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Purged {
-    /// Frozen messages.
     pub contents: u64,
-    /// Records of sessions.
     pub records: u64,
     /// Notices, with their deliveries.
     pub notices: u64,
@@ -75,7 +73,6 @@ pub trait Upkeep: Send + Sync {
     /// Staff were told of one. One that is there stays as it is.
     async fn begin_alert(&self, alert: Alert) -> Result<()>;
 
-    /// One is over.
     async fn end_alert(&self, key: &str, now: DateTime<Utc>) -> Result<()>;
 
     /// Who is logged in to the pages. (A store that outlives no process has nobody.)

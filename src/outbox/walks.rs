@@ -52,14 +52,12 @@ pub struct SourcePart {
     pub name: String,
     /// When, if the source was not read whole since.
     pub read_at: Option<DateTime<Utc>>,
-    /// What it listed.
     pub sessions: Vec<SessionId>,
 }
 
 /// A source that was ever walked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceRow {
-    /// Its name.
     pub name: String,
     /// It is not in the configuration any more.
     pub gone: bool,
@@ -78,7 +76,6 @@ pub enum FindsAgain {
     Nobody,
     /// Of whoever was held as ambiguous since, and of whom nothing new became known after that time; and of whoever could not be read until now.
     WhoeverWaited(DateTime<Utc>),
-    /// Everything.
     Everybody,
 }
 
@@ -117,7 +114,6 @@ pub struct SeenSession {
     pub presence: Presence,
     /// The next walk plans it again, whatever the source says of it.
     pub replan: bool,
-    /// Its start.
     pub start: DateTime<Utc>,
 }
 
@@ -190,7 +186,6 @@ pub struct WalkedSession {
 /// What a walk did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Notices added.
     pub added: usize,
     /// Notices moved or released.
     pub moved: usize,

@@ -46,7 +46,6 @@ impl Settlement {
 }
 
 impl Act {
-    /// All of them.
     const ALL: [Self; 6] = [Self::Retry, Self::Hold, Self::Release, Self::Cancel, Self::CancelTold, Self::Restore];
 
     /// The act of that word.
@@ -86,12 +85,10 @@ impl From<Act> for Event {
 }
 
 impl Purged {
-    /// Nothing was removed.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The ledger's detail.
     pub(crate) fn in_words(&self) -> String {
         let Self { contents, records, notices, ledger_rows } = self;
         format!("{contents} messages, {records} session records, {notices} notices, {ledger_rows} ledger rows")

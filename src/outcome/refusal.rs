@@ -39,7 +39,6 @@ pub struct Refusal<'a> {
     pub text: &'a str,
     /// Our addresses: of the envelope, and of the header.
     pub from: &'a [&'a str],
-    /// The recipient.
     pub to: Option<&'a str>,
 }
 

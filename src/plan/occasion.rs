@@ -184,7 +184,6 @@ impl Case<'_> {
         self.heard_last().is_some_and(|last| last.notice.occasion != Occasion::Cancelled)
     }
 
-    /// The participant's invite.
     fn invite(&self, to: &Recipient<'_>) -> Decision {
         let known_at = self.address_known_at(to);
         // Whoever was told of another time at another address must not sit and wait.

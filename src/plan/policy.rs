@@ -23,7 +23,6 @@ pub struct Policy {
     pub hosts: bool,
     /// For numbers without a country code: ISO 3166-1 alpha-2.
     pub region: String,
-    /// The reminder rules.
     pub rules: Vec<Rule>,
     /// How long an invite waits for corrections.
     pub settle: TimeDelta,
@@ -41,7 +40,6 @@ pub struct Policy {
     pub max_stale: TimeDelta,
     /// Per participant.
     pub overrides: Overrides,
-    /// Every zone.
     pub zones: Arc<Zones>,
 }
 
@@ -136,7 +134,6 @@ pub struct Wish<'a> {
     pub do_not_contact: bool,
     /// Of the first that has one.
     pub locale: Option<&'a str>,
-    /// Likewise.
     pub time_zone: Option<&'a str>,
 }
 

@@ -5,12 +5,10 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use crate::zone::Zone;
 
-/// A configured reminder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// Its name: part of the notice's key, so renaming a rule makes it another one.
     pub name: String,
-    /// When.
     pub when: When,
 }
 

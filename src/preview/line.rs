@@ -19,13 +19,11 @@ pub struct Line {
     pub role: Option<Role>,
     /// `null`: a quarantined record, which stands for all occasions.
     pub occasion: Option<&'static str>,
-    /// The reminder rule.
     pub rule: Option<String>,
     /// `email` or `sms`.
     pub channel: Option<&'static str>,
     /// `send` or `omit`.
     pub verdict: &'static str,
-    /// Why not.
     pub reason: Option<&'static str>,
     /// RFC 3339, UTC.
     pub due_at: Option<String>,
@@ -41,13 +39,13 @@ pub struct Line {
     pub to: Option<String>,
     /// With angle brackets.
     pub message_id: Option<String>,
-    /// E-mail.
+    /// `None`: it is a text message.
     pub subject: Option<String>,
     /// E-mail: the text part.
     pub text: Option<String>,
     /// E-mail: the HTML part.
     pub html: Option<String>,
-    /// The text message.
+    /// The text; `None`: it is an e-mail.
     pub sms: Option<String>,
     /// `gsm7` or `ucs2`.
     pub encoding: Option<SmsEncoding>,

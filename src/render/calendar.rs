@@ -57,7 +57,6 @@ const PRODID: &str = "-//Punctual//Punctual//EN";
 /// Octets of a line, its CRLF not counted (RFC 5545 3.1).
 const LINE: usize = 75;
 
-/// Writes the calendar.
 pub(super) fn write(entry: &Entry<'_>) -> String {
     let mut out = Lines(String::with_capacity(1536));
     for [key, value] in [["BEGIN", "VCALENDAR"], ["VERSION", "2.0"], ["PRODID", PRODID], ["CALSCALE", "GREGORIAN"]] {

@@ -52,7 +52,6 @@ pub(super) enum Day {
     Today,
     /// The next date.
     Tomorrow,
-    /// Any other.
     Other,
 }
 

@@ -78,7 +78,6 @@ impl Dkim {
         Ok(Self { domain: domain.to_ascii_lowercase(), selector: selector.to_owned(), key })
     }
 
-    /// The signing domain.
     pub fn domain(&self) -> &str {
         &self.domain
     }

@@ -11,7 +11,6 @@ use super::{Renderer, Settings, look};
 const STAFF: &str = "staff/";
 
 impl Renderer {
-    /// See the module.
     pub fn fingerprint(&self) -> [u8; 32] {
         if let Some(next) = self.successor() {
             return next.fingerprint();

@@ -69,7 +69,6 @@ pub(super) struct Gate {
     markup: Markup,
     /// The header From, as it stands in every message.
     sender: Vec<u8>,
-    /// Likewise.
     logo: Option<Arc<Logo>>,
     /// Whose code is whose, over all sessions.
     live: LiveCodes,

@@ -50,7 +50,6 @@ fn line_end(text: &[u8], at: usize) -> Option<usize> {
 /// A line that is being written.
 struct Line<'o> {
     out: &'o mut Vec<u8>,
-    /// Where it begins.
     start: usize,
 }
 

@@ -38,7 +38,6 @@ pub(super) struct Load {
     pub(super) segments: u32,
 }
 
-/// Counts a text.
 pub(super) fn load(text: &str) -> Load {
     if let Some(septets) = text.chars().map(septets).collect::<Option<Vec<u32>>>() {
         return fill(&septets, SmsEncoding::Gsm7, GSM_SINGLE, GSM_PART);

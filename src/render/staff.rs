@@ -25,11 +25,8 @@ const ROWS_MAX: usize = 40;
 pub struct DigestMail<'a> {
     /// Which letter it is: what the Message-ID is made of.
     pub key: NoticeKey,
-    /// To whom.
     pub to: &'a EmailAddress,
-    /// What it tells.
     pub concerns: &'a [Concern],
-    /// The practice's clock.
     pub zone: &'a Zone,
     /// Sessions that start later are not in it.
     pub until: DateTime<Utc>,
@@ -60,7 +57,7 @@ struct Group {
     advice: &'static str,
     count: usize,
     rows: Vec<Row>,
-    /// Not shown.
+    /// How many are not shown.
     more: usize,
 }
 

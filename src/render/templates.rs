@@ -137,7 +137,6 @@ impl Library {
         self.sources.iter().map(|(name, source)| (name.as_str(), without_remarks(source)))
     }
 
-    /// A template's text.
     pub(super) fn source(&self, file: &str) -> Option<&str> {
         self.sources.get(file).map(String::as_str)
     }

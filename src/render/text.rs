@@ -54,7 +54,6 @@ enum Ending {
 }
 
 impl Draft<'_> {
-    /// The text message.
     pub(super) fn sms(&self, to: &PhoneNumber) -> Result<(Content, Parts), RenderError> {
         let limit = self.segments_allowed();
         let full = self.whole(&self.view, Ending::Whole)?;

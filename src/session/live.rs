@@ -139,7 +139,7 @@ impl CodeTable {
         self.unused.push(number);
     }
 
-    /// Once an hour.
+    /// Forgets, once an hour, the codes of sessions that are over.
     fn sweep(&mut self, now: DateTime<Utc>) {
         if self.swept.is_some_and(|then| (now - then).abs() < TimeDelta::hours(1)) {
             return;

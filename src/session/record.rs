@@ -15,7 +15,6 @@ pub struct SourceRecord {
 }
 
 impl SourceRecord {
-    /// There is none.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }

@@ -59,7 +59,6 @@ pub const FAULTS_MAX: usize = 200;
 /// Sessions that could not be read, beyond those that are told one by one.
 #[derive(Debug, Clone, Default)]
 pub struct MoreFaults {
-    /// How many.
     pub count: usize,
     /// Which sessions, as far as that could be read.
     pub sessions: Vec<SessionId>,

@@ -22,31 +22,25 @@ use serde_json::{Value, json};
 /// A script, in the order of its times.
 #[derive(Debug, Default)]
 pub struct Script {
-    /// What happens.
     pub events: Vec<ScriptEvent>,
 }
 
 /// One thing that happens.
 #[derive(Debug)]
 pub struct ScriptEvent {
-    /// When.
     pub at: DateTime<Utc>,
-    /// What.
     pub act: ScriptAct,
 }
 
-/// What happens.
 #[derive(Debug)]
 pub enum ScriptAct {
     /// The relay's line changes.
     Relay(Line),
-    /// The gateway's.
     Gateway(Line),
     /// The daemon stops or starts.
     Daemon(bool),
     /// What the source says changes.
     Source(ScriptSource),
-    /// A session changes.
     Sessions(Edit),
 }
 
@@ -68,11 +62,8 @@ pub enum Line {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScriptSource {
-    /// The sessions.
     Ok,
-    /// An empty list.
     Empty,
-    /// Nothing.
     Fails,
 }
 
@@ -81,7 +72,6 @@ pub enum ScriptSource {
 pub enum Edit {
     /// One more.
     Add(Value),
-    /// Another start.
     Move(i64, String),
     /// ScheduleType "Cancelled".
     Cancel(i64),

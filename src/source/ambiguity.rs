@@ -43,9 +43,7 @@ pub fn is_told_twice(why: &str) -> bool {
 /// What must be one person's alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Exclusive {
-    /// A connect code.
     Code(ConnectCode),
-    /// A participation.
     Person(ParticipationId),
 }
 

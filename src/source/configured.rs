@@ -10,7 +10,6 @@ use super::words::Dictionary;
 use super::{file, meaning, push};
 use crate::session::Snapshot;
 
-/// A configured source.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// The store remembers its sessions by this.

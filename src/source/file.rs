@@ -11,7 +11,6 @@ use super::json::{self, BODY_MAX};
 use super::same::{self, Mark, Part, Print, Said};
 use crate::session::{Extent, Snapshot};
 
-/// Where to read.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// A file, or a folder.

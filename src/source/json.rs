@@ -100,7 +100,6 @@ pub(crate) fn without_layout(json: &str) -> Cow<'_, str> {
     if from == 0 { Cow::Borrowed(json) } else { Cow::Owned(out + &json[from..]) }
 }
 
-/// Reads a body.
 pub fn parse(bytes: &[u8]) -> Result<Snapshot, Refusal> {
     let text = text_of(bytes)?;
     match text.trim_start().bytes().next() {

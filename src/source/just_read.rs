@@ -10,12 +10,11 @@ use crate::session::{Presence, Session, SessionId, SourceRecord};
 /// So many are kept: those whose messages leave first.
 const MOST: usize = 4096;
 
-/// See the module.
 #[derive(Default)]
 pub struct JustRead(Mutex<HashMap<SessionId, Session>>);
 
 impl JustRead {
-    /// A walk begins.
+    /// A walk begins: what the last one read is old.
     pub fn forget(&self) {
         self.sessions().clear();
     }

@@ -18,14 +18,12 @@ use super::json;
 use crate::session::stored::StoredSession;
 use crate::session::{Extent, Fault, Presence, Session, SessionId, Snapshot, SourceRecord, TakenFor};
 
-/// Who may push.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The bearer token of this source.
     pub token: SecretString,
 }
 
-/// What is pushed.
 #[derive(Clone)]
 pub enum Offer {
     /// All sessions: what is not in it is listed no more.
@@ -61,7 +59,6 @@ pub struct StoredSource {
     pub filled: bool,
     /// Sessions that wait for an operator.
     pub guarded: usize,
-    /// All its sessions.
     pub sessions: Vec<StoredSession>,
     /// Records of it that could not be used.
     pub faults: Vec<Fault>,
@@ -87,7 +84,6 @@ pub enum Refused {
 /// What an offer comes to.
 #[derive(Debug, Clone, Default)]
 pub struct AcceptedPush {
-    /// For the walk.
     pub snapshot: Snapshot,
     /// Of the offered records alone.
     pub faults: Vec<Fault>,

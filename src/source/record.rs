@@ -118,7 +118,6 @@ impl<'r> Found<'r> {
         }
     }
 
-    /// A string's text.
     pub(super) fn as_text(&self) -> Option<Cow<'r, str>> {
         #[derive(Deserialize)]
         struct Text<'t>(#[serde(borrow)] Cow<'t, str>);

@@ -32,7 +32,7 @@ pub struct Print(pub(super) Vec<Part>);
 pub(super) struct Part {
     /// Its name in the folder, or its path.
     pub(super) name: String,
-    /// Of a file.
+    /// `None`: the source is no file.
     pub(super) mark: Option<Mark>,
     pub(super) digest: [u8; 32],
 }

@@ -58,7 +58,6 @@ impl Dictionary {
         self.0.get(&fold(word)).copied()
     }
 
-    /// It says nothing.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -80,7 +80,6 @@ pub(super) enum Kept {
 /// How a session is kept.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Hold {
-    /// The whole session.
     pub(super) whole: Option<Kept>,
     /// These people of it.
     pub(super) people: BTreeMap<ParticipationId, Kept>,
@@ -114,7 +113,6 @@ struct KindTally {
     never: bool,
 }
 
-/// Decides who waits.
 pub(super) fn judge(scene: &Scene<'_>) -> Ruling {
     let judge = Judge::new(scene);
     let tripped: BTreeSet<GuardKind> = GuardKind::ALL.into_iter().filter(|kind| judge.trips(*kind)).collect();

@@ -58,7 +58,6 @@ pub(super) fn first(members: Vec<Member>, now: DateTime<Utc>) -> Seen {
 }
 
 impl Walker<'_> {
-    /// Asks the guard.
     pub(super) async fn judge(&mut self, outbox: &dyn Outbox, snapshot: &Snapshot, seen: &Seen, work: Work<'_>) -> outbox::Result<()> {
         let looked = self.looked(work, seen);
         let people = looked.iter().flat_map(|l| &l.whats).filter(|w| w.kind.of_people()).map(|w| w.counts).sum::<usize>();

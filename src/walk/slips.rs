@@ -20,7 +20,6 @@ pub(super) fn form((kind, item): &Item) -> (GuardKind, bool) {
     (*kind, item.contains('@') || item.starts_with("passkey "))
 }
 
-/// Who left something.
 pub(super) struct Owner {
     session: SessionId,
     pub(super) id: ParticipationId,
@@ -108,7 +107,6 @@ impl Left {
         left
     }
 
-    /// Nobody left anything.
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
@@ -177,7 +175,6 @@ impl Slips {
         Self(slips)
     }
 
-    /// Somebody among these.
     pub(super) fn among(&self, kind: GuardKind, session: SessionId, people: &[ParticipationId]) -> bool {
         people.iter().any(|person| self.0.contains(&(kind, session, *person)))
     }

@@ -31,7 +31,6 @@ const ROOT: &str = "/api/v1";
 
 type Routes = OpenApiRouter<Arc<Shared>>;
 
-/// What only looks.
 fn readers() -> Routes {
     Routes::default()
         .routes(routes!(answers::notices))
@@ -44,7 +43,6 @@ fn readers() -> Routes {
         .routes(routes!(answers::status))
 }
 
-/// What changes something.
 fn writers() -> Routes {
     Routes::default()
         .routes(routes!(actions::act))

@@ -43,7 +43,6 @@ const LOOKS_MAX: usize = 10_000;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
-/// Keeps the logins.
 pub(super) struct Authenticator {
     users: Users,
     logins: Mutex<LoginSessions>,
@@ -80,7 +79,6 @@ impl Memory {
 
 /// A member of staff, at work.
 pub(super) struct CurrentUser {
-    /// Their login.
     pub(super) login: LoginSession,
     /// The cookie's value.
     pub(super) id: String,
@@ -249,7 +247,6 @@ impl Authenticator {
         self.changing.acquire().await.expect("nobody closes it")
     }
 
-    /// Where users stand.
     pub(super) fn users(&self) -> &Users {
         &self.users
     }
@@ -330,7 +327,6 @@ fn forwarded(text: &str) -> Option<IpAddr> {
     bare.parse().ok().or_else(with_port).map(|ip: IpAddr| ip.to_canonical())
 }
 
-/// A form's fields.
 pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {

@@ -71,7 +71,6 @@ pub(super) async fn serve(listener: TcpListener, routes: Router, limits: Limits,
 struct Unfinished(VecDeque<(Arc<AtomicBool>, AbortHandle)>);
 
 impl Unfinished {
-    /// One more.
     fn add(&mut self, here: Arc<AtomicBool>, task: AbortHandle) {
         self.0.retain(|(here, task)| !here.load(Ordering::Relaxed) && !task.is_finished());
         self.0.push_back((here, task));

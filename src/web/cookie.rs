@@ -11,7 +11,7 @@ use super::request::{host, is_this_machine};
 const BROWSER_COOKIE: &str = "punctual-browser";
 /// Likewise, where it goes over TLS.
 const SECURE_BROWSER_COOKIE: &str = "__Host-punctual-browser";
-/// So long.
+/// How long a browser is known.
 const KNOWN_FOR: Duration = Duration::days(180);
 /// Which scheme the practice's own address has, where the request came by it: set by [`super::guard`], and never taken from outside.
 pub(super) const SCHEME: HeaderName = HeaderName::from_static("x-punctual-scheme");

@@ -27,7 +27,6 @@ const WORD_MAX: usize = 40;
 /// The type that reports a message of the provider's own.
 const REPORT: &str = "NOTIFY_PUBLIC_USER";
 
-/// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HookEvent {
     /// WebhookType: `SESSION_STATUS`, `NOTIFY_PUBLIC_USER` or another.

@@ -16,7 +16,6 @@ use super::problem::{AGAIN_AFTER, Problem};
 use crate::desk::Unanswered;
 use crate::outbox::StoreError;
 
-/// The style sheet.
 pub(super) const STYLE: &str = include_str!("../../templates/web/punctual.css");
 
 /// What a page may load, and who may show it: itself. A message is shown in a frame of its own.
@@ -43,7 +42,6 @@ fn guarded(mut response: Response, policy: &'static str) -> Response {
     response
 }
 
-/// A page.
 pub(super) fn render(status: StatusCode, page: &impl Template) -> Response {
     if let Ok(page) = page.render() {
         return guarded((status, [(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response(), POLICY);
@@ -81,13 +79,10 @@ pub(super) enum Trouble {
     LogIn,
     /// Not for them, or not like this.
     Forbidden(&'static str),
-    /// There is none.
     NotFound(&'static str),
     /// It cannot be done now.
     Conflict(&'static str),
-    /// The request itself.
     Request(Problem),
-    /// The store failed.
     Store(StoreError),
     /// The database is away.
     Away,

@@ -238,7 +238,6 @@ struct Attention {
     /// Sources that are not configured any more, and how many messages of each wait.
     gone: Vec<(String, usize)>,
     faults: Vec<records::Bad>,
-    /// What people wrote.
     replies: Vec<ReplyRow>,
     /// How many people no message will reach, and nobody called yet.
     to_call: usize,

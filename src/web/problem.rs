@@ -16,7 +16,6 @@ use crate::source::push::Refused;
 /// Seconds until it may be tried again.
 pub(super) const AGAIN_AFTER: &str = "10";
 
-/// One refusal.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,

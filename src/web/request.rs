@@ -39,7 +39,7 @@ pub(super) async fn json_if_any(headers: &HeaderMap, body: Body, limit: usize, t
     Ok(bytes)
 }
 
-/// A form, likewise.
+/// A form, within the same limits.
 pub(super) async fn form(headers: &HeaderMap, body: Body, limit: usize, time: Duration) -> Result<Vec<u8>, Problem> {
     is_plain(headers, "application/x-www-form-urlencoded")?;
     read(headers, body, limit, time).await

@@ -46,9 +46,7 @@ pub struct Form {
 pub struct ReceiptForm {
     /// The gateway's id of the message.
     pub id: Option<String>,
-    /// Our reference.
     pub reference: Option<String>,
-    /// The status.
     pub status: String,
     /// The error, for staff.
     pub detail: Option<String>,
@@ -61,9 +59,7 @@ pub struct ReceiptForm {
 pub struct ReplyForm {
     /// The gateway's id of it.
     pub id: String,
-    /// The sender's number.
     pub from: String,
-    /// The text.
     pub text: String,
 }
 
@@ -107,7 +103,6 @@ enum WebhookEvent {
     Nothing,
 }
 
-/// POST of events.
 pub(super) async fn take(State(shared): State<Arc<Shared>>, Path(token): Path<String>, headers: HeaderMap, body: Body) -> Response {
     let taken = async {
         let ours = shared.settings.callbacks.iter().fold(None, |found, callback| match callback {

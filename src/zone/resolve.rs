@@ -15,13 +15,11 @@ use super::{TzData, Zone};
 /// A source's id, resolved.
 #[derive(Debug, Clone)]
 pub struct Resolved {
-    /// The zone.
     pub zone: Zone,
     /// The id was not usable, and the practice's fallback zone stands in: messages say so.
     pub fallback: bool,
 }
 
-/// The practice's wishes.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// `[practice] fallback_time_zone`: a Windows id or IANA name. `None`: an id that names no zone is its participant's fault.

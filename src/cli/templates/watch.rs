@@ -85,7 +85,7 @@ struct Bench {
 #[derive(Serialize)]
 struct Card {
     what: String,
-    /// Of an e-mail.
+    /// `None`: it is a text message.
     subject: Option<String>,
     /// Where its HTML is.
     frame: Option<String>,

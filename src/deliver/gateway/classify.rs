@@ -45,7 +45,7 @@ pub(super) fn about_us(answer: &GatewayAnswer, private: &Private) -> Outcome {
     Outcome::ChannelFault { why: answer.said(private), after: answer.pause.or(Some(ASK_ANOTHER)) }
 }
 
-/// Every other end.
+/// What becomes of every other end.
 pub(super) fn other(end: &End, private: &Private) -> Outcome {
     match end {
         End::Answered(answer) => answered(answer, None, private),

@@ -46,14 +46,13 @@ use crate::http_client::{client, place};
 use crate::message::{Content, Message, SmsEncoding};
 use crate::outcome::Outcome;
 
-/// One gateway.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// A template.
     pub url: String,
     /// `GET`, `POST` or `PUT`.
     pub method: String,
-    /// Names to templates.
+    /// Header names, and a template for the value of each.
     pub headers: BTreeMap<String, String>,
     /// A template; `None`: no body.
     pub body: Option<String>,
@@ -73,7 +72,7 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// Requests at once.
     pub connections: usize,
-    /// For one attempt.
+    /// The longest that one attempt takes.
     pub timeout: Duration,
 }
 

@@ -25,14 +25,11 @@ const DLR_MASK: &str = "31";
 /// The words of a 403 that concerns the receiver.
 const NOT_ROUTABLE: &[u8] = b"Not routable";
 
-/// One smsbox.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `http://127.0.0.1:13013/cgi-bin/sendsms`
     pub url: String,
-    /// The sendsms-user.
     pub username: String,
-    /// Its password.
     pub password: SecretString,
     /// The sender; `None`: Kannel's own.
     pub from: Option<String>,
@@ -42,11 +39,10 @@ pub struct Settings {
     pub callback_url: Option<String>,
     /// Requests at once.
     pub connections: usize,
-    /// For one attempt.
+    /// The longest that one attempt takes.
     pub timeout: Duration,
 }
 
-/// Kannel.
 pub struct Kannel {
     name: String,
     settings: Settings,

@@ -21,7 +21,6 @@ use crate::suppression::Suppression;
 /// The provider's own address.
 pub const URL: &str = "https://api.twilio.com";
 
-/// One account.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `https://api.twilio.com`, or a stand-in.
@@ -40,7 +39,7 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// Requests at once.
     pub connections: usize,
-    /// For one attempt.
+    /// The longest that one attempt takes.
     pub timeout: Duration,
 }
 
@@ -53,12 +52,10 @@ pub enum Login {
     Key {
         /// SK...
         sid: String,
-        /// Its secret.
         secret: SecretString,
     },
 }
 
-/// Twilio.
 pub struct Twilio {
     name: String,
     settings: Settings,
@@ -138,7 +135,7 @@ impl Twilio {
         }
     }
 
-    /// User and password.
+    /// User and password of HTTP basic authentication.
     fn login(&self) -> (&str, &str) {
         match &self.settings.login {
             Login::Token(token) => (&self.settings.account_sid, token.expose_secret()),

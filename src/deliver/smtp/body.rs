@@ -54,7 +54,7 @@ impl Body {
         commands.iter().for_each(|command| self.framed.extend_from_slice(command.as_bytes()));
     }
 
-    /// Something follows it.
+    /// Commands of the next message leave behind it.
     pub(super) fn is_followed(&self) -> bool {
         self.framed.len() > self.dot + FINAL_DOT.len()
     }

@@ -17,11 +17,8 @@ pub(super) enum SmtpPhase {
     Greeting,
     /// STARTTLS, the handshake, the certificate.
     Tls,
-    /// Log-in.
     Auth,
-    /// The sender.
     Mail,
-    /// The recipient.
     Rcpt,
     /// The 354.
     Data,
@@ -47,9 +44,9 @@ pub(super) type SmtpAnswer = Result<SmtpReply, String>;
 /// Who was named to the server.
 #[derive(Clone, Copy)]
 pub(super) struct Parties<'a> {
-    /// Of the envelope.
+    /// The envelope's sender.
     pub(super) from: &'a EmailAddress,
-    /// The recipient.
+    /// The envelope's recipient.
     pub(super) to: &'a EmailAddress,
     /// The message, whose header may name another sender.
     pub(super) bytes: &'a [u8],

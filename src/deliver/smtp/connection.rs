@@ -46,9 +46,7 @@ pub(super) struct Connection {
 /// The server said no, or nothing.
 #[derive(Debug)]
 pub(super) struct SmtpRefusal {
-    /// To what.
     pub(super) phase: SmtpPhase,
-    /// Its answer.
     pub(super) answer: SmtpAnswer,
 }
 

@@ -9,7 +9,7 @@ pub(super) struct EhloCapabilities {
     pub(super) starttls: bool,
     /// AUTH PLAIN (RFC 4616).
     pub(super) plain: bool,
-    /// AUTH LOGIN.
+    /// AUTH LOGIN is offered.
     pub(super) login: bool,
     /// PIPELINING (RFC 2920).
     pub(super) pipelining: bool,

@@ -48,7 +48,7 @@ struct Form {
 /// A line, as far as it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    /// So many digits.
+    /// So many digits of a code.
     Code(usize),
     /// A code, and a space or a hyphen.
     Separated,

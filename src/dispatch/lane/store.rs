@@ -20,7 +20,7 @@ const PROBE_LASTS: TimeDelta = TimeDelta::minutes(1);
 /// Where turns and pauses are kept.
 pub(super) struct LaneStore {
     outbox: Arc<dyn Outbox>,
-    /// This process.
+    /// The process, by the name of its start.
     owner: String,
     heard_at: Mutex<Option<Instant>>,
 }

@@ -7,7 +7,6 @@ use crate::outcome::refusal::{About, Refusal, about};
 
 /// What a report says of one recipient.
 pub(super) struct Words<'a> {
-    /// The field Status.
     pub(super) status: &'a str,
     /// The field Diagnostic-Code: `smtp; 550 5.1.1 <nobody@example.com>: no such user`.
     pub(super) said: &'a str,
@@ -15,7 +14,6 @@ pub(super) struct Words<'a> {
     pub(super) recipient: &'a str,
 }
 
-/// See the module.
 pub(super) fn is_gone(words: &Words<'_>) -> bool {
     let Some(status) = words.status.split_whitespace().next().and_then(EnhancedStatus::parse) else { return false };
     let said = match words.said.split_once(';') {

@@ -110,7 +110,7 @@ const DELAYED: [&str; 20] = [
     "seguirá intentando",
 ];
 
-/// What arrived.
+/// Words of reports that say that the mail arrived.
 const ARRIVED: [&str; 8] = [
     "delivery notification (success)",
     "delivery status notification (success)",

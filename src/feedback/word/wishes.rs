@@ -27,7 +27,6 @@ pub(super) enum Kind {
     Plea,
     /// I am coming.
     Yes,
-    /// No.
     No,
     /// I am not coming.
     Absent,

@@ -20,7 +20,6 @@ impl Guard {
         self.passed.retain(|(id, _), _| *id != session);
     }
 
-    /// What waits.
     pub(super) fn rows(&self, source: &str) -> Vec<GuardRow> {
         let waiting = self.members.values().filter(|m| m.standing == Standing::Waiting);
         let row = |m: &Member| {

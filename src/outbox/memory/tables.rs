@@ -64,7 +64,7 @@ pub(super) struct Tables {
     pub(super) last_rows: HashMap<SessionId, i64>,
     /// What people had until lately, or got lately.
     pub(super) lately: BTreeMap<(String, SessionId), Vec<Noted>>,
-    /// Its last row.
+    /// The ledger's last row.
     pub(super) head: Anchor,
     /// The last row that a purge took.
     pub(super) checkpoint: Option<Anchor>,

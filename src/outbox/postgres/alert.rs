@@ -14,7 +14,6 @@ pub(super) async fn list(db: &Db) -> Res<Vec<Alert>> {
     rows.iter().map(|row| Ok(Alert { key: get(row, 0)?, since: at(row, 1)?, text: get(row, 2)? })).collect()
 }
 
-/// One was told.
 pub(super) async fn begin(tx: &Tx<'_>, alert: &Alert) -> Res<()> {
     let sql = "INSERT INTO alert (practice, key, since, text) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
     match tx.execute(sql, &[&tx.practice, &alert.key, &ms(alert.since), &alert.text]).await? {
@@ -23,7 +22,6 @@ pub(super) async fn begin(tx: &Tx<'_>, alert: &Alert) -> Res<()> {
     }
 }
 
-/// It is over.
 pub(super) async fn end(tx: &Tx<'_>, key: &str, now: DateTime<Utc>) -> Res<()> {
     match tx.execute("DELETE FROM alert WHERE practice = $1 AND key = $2", &[&tx.practice, &key]).await? {
         0 => Ok(()),

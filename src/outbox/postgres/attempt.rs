@@ -100,7 +100,6 @@ struct Started {
 
 /// A delivery that ends, and how far it got.
 pub(super) struct Close {
-    /// Of the notice.
     pub(super) id: i64,
     pub(super) epoch: i64,
     pub(super) at: DateTime<Utc>,

@@ -100,7 +100,6 @@ pub(super) fn array(kind: Kind, cells: impl Iterator<Item = Cell>) -> (Box<dyn T
     }
 }
 
-/// Puts new ones.
 pub(super) async fn put(db: &Db, table: &Table, rows: Vec<Cells>) -> Res<()> {
     let arrays: Vec<_> =
         table.columns.iter().enumerate().map(|(place, column)| array(column.kind, rows.iter().map(|row| row[place].clone()))).collect();

@@ -179,7 +179,6 @@ pub(super) async fn lapse(tx: &Tx<'_>, now: DateTime<Utc>) -> Res<Vec<Entry>> {
     Ok(lapsed)
 }
 
-/// What is claimed.
 const HELD: &str = "SELECT key FROM notice WHERE practice = $1 AND state = 'flying' ORDER BY key";
 /// What no start has decided about.
 const UNDECIDED: &str = "SELECT key FROM notice WHERE practice = $1 AND doubt = 'undecided' ORDER BY key";
@@ -207,7 +206,6 @@ pub(super) async fn take_back(tx: &Tx<'_>, is_gone: impl Fn(&ClaimHolder) -> boo
     Ok(Recovered { returned, in_doubt: keys_of(tx, UNDECIDED, &[&tx.practice]).await? })
 }
 
-/// Decides about resends.
 pub(super) async fn resolve_doubt(tx: &Tx<'_>, now: DateTime<Utc>, resends: &[(NoticeKey, Option<DateTime<Utc>>)]) -> Res<()> {
     let mut sheet = Sheet::of(tx, &resends.iter().map(|(key, _)| *key).collect::<Vec<_>>()).await?;
     for (key, resend_at) in resends {

@@ -21,7 +21,6 @@ pub(super) fn ms(at: DateTime<Utc>) -> i64 {
     at.timestamp_millis()
 }
 
-/// Likewise.
 pub(super) fn opt_ms(at: Option<DateTime<Utc>>) -> Option<i64> {
     at.map(ms)
 }
@@ -31,7 +30,6 @@ pub(super) fn limit(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// A column's value.
 pub(super) fn get<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Res<T> {
     Ok(row.try_get(column)?)
 }
@@ -41,12 +39,10 @@ pub(super) fn time(ms: i64) -> Res<DateTime<Utc>> {
     DateTime::from_timestamp_millis(ms).ok_or_else(|| refused(format!("{ms} is no time")))
 }
 
-/// Likewise.
 pub(super) fn at(row: &Row, column: usize) -> Res<DateTime<Utc>> {
     time(get(row, column)?)
 }
 
-/// Likewise.
 pub(super) fn opt_at(row: &Row, column: usize) -> Res<Option<DateTime<Utc>>> {
     get::<Option<i64>>(row, column)?.map(time).transpose()
 }
@@ -56,12 +52,10 @@ pub(super) fn parsed<T: FromStr<Err: Display>>(text: &str) -> Res<T> {
     text.parse().map_err(|e: T::Err| refused(e.to_string()))
 }
 
-/// Likewise.
 pub(super) fn word<T: FromStr<Err: Display>>(row: &Row, column: usize) -> Res<T> {
     parsed(get(row, column)?)
 }
 
-/// Likewise.
 pub(super) fn opt_word<T: FromStr<Err: Display>>(row: &Row, column: usize) -> Res<Option<T>> {
     get::<Option<&str>>(row, column)?.map(parsed).transpose()
 }
@@ -72,12 +66,10 @@ pub(super) fn number<T: TryFrom<i64>>(row: &Row, column: usize) -> Res<T> {
     T::try_from(found).map_err(|_| refused(format!("{found} is out of range")))
 }
 
-/// A notice's key.
 pub(super) fn key(row: &Row, column: usize) -> Res<NoticeKey> {
     key_of(get(row, column)?)
 }
 
-/// Likewise.
 pub(super) fn key_of(bytes: &[u8]) -> Res<NoticeKey> {
     bytes.try_into().map(NoticeKey).map_err(|_| refused("a notice's key is not of 16 bytes"))
 }
@@ -92,12 +84,10 @@ pub(super) fn ids(sessions: &[SessionId]) -> Vec<i64> {
     sessions.iter().map(|id| id.0).collect()
 }
 
-/// A session's id.
 pub(super) fn session(row: &Row, column: usize) -> Res<SessionId> {
     get(row, column).map(SessionId)
 }
 
-/// A participation's id.
 pub(super) fn person(row: &Row, column: usize) -> Res<ParticipationId> {
     get(row, column).map(ParticipationId)
 }
@@ -120,7 +110,6 @@ pub(super) fn role_word(role: Role) -> &'static str {
     }
 }
 
-/// A role.
 pub(super) fn opt_role(row: &Row, column: usize) -> Res<Option<Role>> {
     match get::<Option<&str>>(row, column)? {
         None => Ok(None),
@@ -138,7 +127,6 @@ pub(super) fn phase_word(phase: Phase) -> &'static str {
     }
 }
 
-/// A phase.
 pub(super) fn opt_phase(row: &Row, column: usize) -> Res<Option<Phase>> {
     match get::<Option<&str>>(row, column)? {
         None => Ok(None),

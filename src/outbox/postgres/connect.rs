@@ -123,7 +123,6 @@ impl Server {
         self
     }
 
-    /// Likewise.
     pub(super) fn node(&self) -> Option<&str> {
         self.node.as_deref()
     }
@@ -133,7 +132,6 @@ impl Server {
         &self.shown
     }
 
-    /// A connection.
     pub(super) async fn connect(&self) -> Res<Wire> {
         let (client, warned) = match &self.tls {
             Some(tls) => connect(&self.config, tls.clone()).await?,

@@ -33,7 +33,6 @@ enum Ask {
     Commit,
 }
 
-/// What it answers.
 enum Say {
     Done,
     Own(Own),

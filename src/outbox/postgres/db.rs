@@ -105,7 +105,7 @@ impl Db {
         matches!(self.statements, Statements::Typed(_))
     }
 
-    /// From here on.
+    /// So much patience the server has with this connection from here on.
     pub(super) async fn endures(&self, patience: Patience) -> Res<()> {
         self.patience.set(patience);
         // A pooler gives what is said of a connection to whoever has it next.
@@ -372,7 +372,7 @@ impl<'c> Tx<'c> {
         Some(self.head.get()).filter(|head| *head != self.before)
     }
 
-    /// Gives it up.
+    /// Rolls it back.
     pub(super) async fn undo(self) {
         drop(self.db.say("ROLLBACK").await);
     }

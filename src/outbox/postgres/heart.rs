@@ -44,14 +44,14 @@ impl Heart {
 struct LastHeard(Mutex<Option<(Instant, Instant)>>);
 
 impl LastHeard {
-    /// Once more.
+    /// The database heard it at that time, too.
     fn note(&self, now: Instant) {
         let mut span = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let since = span.filter(|(_, last)| now.saturating_duration_since(*last) < STEADY).map_or(now, |(since, _)| since);
         *span = Some((since, now));
     }
 
-    /// Not.
+    /// The database did not hear it.
     fn forget(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

@@ -39,7 +39,6 @@ pub(super) async fn of(db: &Db, places: &[ParticipantRef]) -> Res<HashMap<Partic
     Ok(found)
 }
 
-/// One participant.
 pub(super) async fn participant(db: &Db, place: &ParticipantRef) -> Res<Known> {
     let found = of(db, std::slice::from_ref(place)).await?.remove(place);
     super::columns::required(found, "a participant of each notice")

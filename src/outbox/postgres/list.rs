@@ -168,13 +168,11 @@ async fn sources(db: &Db) -> Res<Vec<SourceStatus>> {
     rows.iter().map(|row| Ok(SourceStatus { name: get(row, 0)?, last_snapshot_at: opt_at(row, 1)?, sessions: number(row, 2)? })).collect()
 }
 
-/// Of all sources.
 pub(super) async fn faults(db: &Db) -> Res<Vec<(String, Fault)>> {
     let sql = "SELECT path, reason, session_id, participation_id, source FROM fault WHERE practice = $1 ORDER BY source, position";
     db.query(sql, &[&db.practice]).await?.iter().map(|row| Ok((get(row, 4)?, fault(row)?))).collect()
 }
 
-/// Of one source.
 pub(super) async fn faults_of(db: &Db, source: &str) -> Res<Vec<Fault>> {
     let sql = "SELECT path, reason, session_id, participation_id FROM fault WHERE practice = $1 AND source = $2 ORDER BY position";
     db.query(sql, &[&db.practice, &source]).await?.iter().map(fault).collect()

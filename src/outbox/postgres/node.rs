@@ -50,7 +50,6 @@ impl Drop for Seat {
     }
 }
 
-/// This daemon.
 #[derive(Clone)]
 pub(super) struct Node {
     /// Drawn at this start.

@@ -160,7 +160,6 @@ impl Sheet {
         }
     }
 
-    /// Writes them.
     pub(super) async fn save(&self, tx: &Tx<'_>) -> Res<()> {
         let rows: Vec<&Numbered> = self.changed.iter().filter_map(|key| self.rows.get(key)).collect();
         save(tx, &rows).await

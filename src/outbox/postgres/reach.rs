@@ -3,7 +3,6 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// See the module.
 #[derive(Default)]
 pub(super) struct Reach(Mutex<Option<Instant>>);
 

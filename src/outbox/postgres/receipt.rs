@@ -34,7 +34,6 @@ const LAST: &str = "SELECT d.attempt, d.receipt FROM notice AS n JOIN delivery A
      WHERE n.practice = $1 AND n.id = $2 AND CASE WHEN d.ended_at IS NULL AND d.epoch = n.epoch AND n.phase IS NOT NULL THEN n.phase ELSE d.phase END = 'doubt'
      ORDER BY d.attempt DESC LIMIT 1";
 
-/// Takes a receipt.
 pub(super) async fn receive(tx: &Tx<'_>, now: DateTime<Utc>, receipt: &Receipt) -> Res<Received> {
     let Some(of) = whose(tx, &receipt.about).await? else { return Ok(Received::Unmatched) };
     let mut sheet = Sheet::of(tx, &[of]).await?;

@@ -82,7 +82,6 @@ pub(super) async fn walking(tx: &Tx<'_>, now: DateTime<Utc>) -> Res<()> {
     Ok(())
 }
 
-/// And behind it.
 pub(super) async fn walked(tx: &Tx<'_>, source: &str, now: DateTime<Utc>) -> Res<()> {
     let sql = "UPDATE restored SET first_walk_at = $3 WHERE practice = $1 AND source = $2 AND first_walk_at IS NULL";
     if tx.execute(sql, &[&tx.practice, &source, &ms(now)]).await? > 0 {

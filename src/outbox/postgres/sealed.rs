@@ -38,7 +38,6 @@ impl Sealer {
         }
     }
 
-    /// Likewise, of bytes.
     pub(super) fn seal_bytes(&self, place: &str, row: impl AsRef<[u8]>, plain: &[u8]) -> Res<Vec<u8>> {
         match &self.0 {
             Some(keys) => keys.seal(plain, &bound(place, row)).map_err(refused),
@@ -62,7 +61,6 @@ impl Sealer {
         sealed.map(|sealed| self.open(place, row, sealed)).transpose()
     }
 
-    /// Likewise, of bytes.
     pub(super) fn open_bytes(&self, place: &str, row: impl AsRef<[u8]>, sealed: &[u8]) -> Res<Vec<u8>> {
         match &self.0 {
             Some(keys) => keys.open(sealed, &bound(place, row)).ok_or_else(wrong),

@@ -62,7 +62,6 @@ pub(super) async fn parts(db: &Db, source: &str) -> Res<Vec<SourcePart>> {
     rows.iter().map(|row| Ok(SourcePart { name: get(row, 0)?, read_at: opt_at(row, 1)?, sessions: session_ids(row, 2)? })).collect()
 }
 
-/// Replaces them.
 pub(super) async fn put_parts(tx: &Tx<'_>, source: &str, parts: &[SourcePart]) -> Res<()> {
     tx.execute("DELETE FROM part WHERE practice = $1 AND source = $2", &[&tx.practice, &source]).await?;
     for SourcePart { name, read_at, sessions } in parts {

@@ -17,7 +17,6 @@ use tokio_postgres::{Client, Row, SimpleQueryMessage, Statement};
 
 use super::error::{Res, refused};
 
-/// A statement's values.
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// How those of a connection go.

@@ -71,7 +71,6 @@ async fn put(tx: &Tx<'_>, name: &TransportName, row: &Row) -> Res<()> {
     tx.execute(sql, values).await.map(drop)
 }
 
-/// All of them.
 pub(super) async fn all(db: &Db) -> Res<Vec<TransportState>> {
     let sql = format!("SELECT {COLUMNS}, channel, name FROM transport WHERE practice = $1 ORDER BY channel, name");
     let rows = db.query(&sql, &[&db.practice]).await?;

@@ -27,12 +27,10 @@ pub(super) async fn put_users(tx: &Tx<'_>, known: i64, text: &str) -> Res<bool> 
     Ok(tx.execute(sql, &[&tx.practice, &known, &sealed]).await? == 1)
 }
 
-/// All of them.
 pub(super) async fn list(db: &Db) -> Res<Vec<KeptLogin>> {
     db.query(SELECT, &[&db.practice]).await?.iter().map(login).collect()
 }
 
-/// One of them.
 pub(super) async fn find(db: &Db, digest: &[u8; 32]) -> Res<Option<KeptLogin>> {
     db.first(&format!("{SELECT} AND digest = $2"), &[&db.practice, &&digest[..]]).await?.as_ref().map(login).transpose()
 }
@@ -87,7 +85,6 @@ pub(super) async fn put(tx: &Tx<'_>, visit: &KeptLogin) -> Res<()> {
     Ok(())
 }
 
-/// These are over.
 pub(super) async fn end(tx: &Tx<'_>, digests: &[[u8; 32]]) -> Res<()> {
     let digests: Vec<&[u8]> = digests.iter().map(|digest| &digest[..]).collect();
     tx.execute("DELETE FROM visit WHERE practice = $1 AND digest = ANY($2)", &[&tx.practice, &digests]).await?;

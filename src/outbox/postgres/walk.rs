@@ -43,7 +43,6 @@ pub(super) async fn check(tx: &Tx<'_>, walk: &Walk) -> Res<Result<(), String>> {
 /// Sessions that are written together.
 const TOGETHER: usize = 500;
 
-/// Applies it.
 pub(super) async fn apply(tx: &Tx<'_>, walk: &Walk) -> Res<Applied> {
     // What others of this group wrote down is part of what a session was touched by.
     tx.flush().await?;

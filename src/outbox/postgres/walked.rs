@@ -118,7 +118,6 @@ async fn put_sessions(tx: &Tx<'_>, all: &[Placed<'_>], before: &Before) -> Res<(
     Ok(())
 }
 
-/// Of these sessions.
 const THESE: &str = "(SELECT * FROM unnest($2::text[], $3::bigint[]))";
 
 async fn put_lately(tx: &Tx<'_>, all: &[Placed<'_>]) -> Res<()> {

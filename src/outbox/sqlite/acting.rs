@@ -22,7 +22,6 @@ type Acting = (String, String, String);
 const ACTING: &str = "SELECT coalesce(name, ''), coalesce(tbl_name, ''), coalesce(sql, '') FROM sqlite_schema
     WHERE type NOT IN ('table', 'index') OR NOT (coalesce(sql, 'CREATE INDEX ') GLOB 'CREATE TABLE *' OR coalesce(sql, 'CREATE INDEX ') GLOB 'CREATE INDEX *'
         OR coalesce(sql, '') GLOB 'CREATE UNIQUE INDEX *') ORDER BY name";
-/// What to do.
 const KEEP: &str = "somebody changed the file. Keep it as it is, find out who did, and go on with a backup (docs/operations.md)";
 /// Letters of a name that are told: somebody else chose it.
 const NAME: usize = 60;

@@ -24,7 +24,6 @@ const SECOND: &str = "punctual 2 ";
 pub(super) enum SealState {
     /// Nothing in it is sealed.
     Plain,
-    /// It is sealed.
     Sealed,
     /// It is to be sealed: it holds nothing yet.
     New,

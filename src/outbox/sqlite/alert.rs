@@ -15,7 +15,6 @@ pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<Alert>> {
     connection.prepare_cached("SELECT key, since, text FROM alert ORDER BY key")?.query_map([], one)?.collect()
 }
 
-/// One was told.
 pub(super) fn begin(connection: &Tx<'_>, alert: &Alert) -> rusqlite::Result<()> {
     let sql = "INSERT INTO alert (key, since, text) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
     if connection.prepare_cached(sql)?.execute(params![alert.key, ms(alert.since), alert.text])? > 0 {
@@ -24,7 +23,6 @@ pub(super) fn begin(connection: &Tx<'_>, alert: &Alert) -> rusqlite::Result<()> 
     Ok(())
 }
 
-/// It is over.
 pub(super) fn end(connection: &Tx<'_>, key: &str, now: DateTime<Utc>) -> rusqlite::Result<()> {
     if connection.prepare_cached("DELETE FROM alert WHERE key = ?1")?.execute([key])? > 0 {
         history::note(connection, now, Event::AlertOver, key)?;

@@ -156,7 +156,6 @@ struct FoundClaim {
     standing: ClaimState,
     /// Of its session, now.
     revision: i64,
-    /// Begun so far.
     attempts: i64,
 }
 
@@ -309,7 +308,6 @@ fn accept(
 
 /// Which delivery ends, and how far it got.
 pub(super) struct Close {
-    /// Of the notice.
     pub(super) number: i64,
     pub(super) epoch: i64,
     /// `None`: as it is written down already.

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-/// The store's folder.
 pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -20,7 +20,6 @@ pub(super) fn ms(at: DateTime<Utc>) -> i64 {
     at.timestamp_millis()
 }
 
-/// Likewise.
 pub(super) fn opt_ms(at: Option<DateTime<Utc>>) -> Option<i64> {
     at.map(ms)
 }
@@ -31,7 +30,6 @@ pub(super) fn at(row: &Row<'_>, column: usize) -> rusqlite::Result<DateTime<Utc>
     DateTime::from_timestamp_millis(ms).ok_or_else(|| misread(column, Type::Integer, format!("{ms} is no time")))
 }
 
-/// Likewise.
 pub(super) fn opt_at(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<DateTime<Utc>>> {
     if row.get_ref(column)?.data_type() == Type::Null { Ok(None) } else { at(row, column).map(Some) }
 }
@@ -42,12 +40,10 @@ pub(super) fn word<T: FromStr<Err: fmt::Display>>(row: &Row<'_>, column: usize) 
     text.parse().map_err(|e: T::Err| misread(column, Type::Text, e.to_string()))
 }
 
-/// Likewise.
 pub(super) fn opt_word<T: FromStr<Err: fmt::Display>>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
     if row.get_ref(column)?.data_type() == Type::Null { Ok(None) } else { word(row, column).map(Some) }
 }
 
-/// A notice's key.
 pub(super) fn key(row: &Row<'_>, column: usize) -> rusqlite::Result<NoticeKey> {
     row.get(column).map(NoticeKey)
 }
@@ -69,7 +65,6 @@ pub(super) fn role_word(role: Role) -> &'static str {
     }
 }
 
-/// A role.
 pub(super) fn opt_role(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Role>> {
     match row.get_ref(column)?.as_str_or_null()? {
         None => Ok(None),
@@ -87,7 +82,6 @@ pub(super) fn phase_word(phase: Phase) -> &'static str {
     }
 }
 
-/// A phase.
 pub(super) fn opt_phase(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Phase>> {
     match row.get_ref(column)?.as_str_or_null()? {
         None => Ok(None),

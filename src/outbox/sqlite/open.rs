@@ -39,7 +39,6 @@ const CACHE: i64 = 16 * 1024;
 /// Pages in the log after which they are copied into the file: 32 MiB. A page that changes often is copied once for all its changes.
 const CHECKPOINT: i64 = 8192;
 
-/// An opened file.
 pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) lock: Option<File>,

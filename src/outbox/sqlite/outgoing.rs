@@ -24,7 +24,6 @@ const SELECT: &str =
 /// Answers that wait, the oldest first.
 pub(super) const WAITING: &str =
     "INDEXED BY outgoing_open WHERE kind = 'answer' AND next_attempt_at IS NOT NULL AND state = 'waiting' ORDER BY due_at, key";
-/// What is claimed.
 const HELD: &str = "INDEXED BY outgoing_open WHERE kind IN ('letter', 'answer') AND next_attempt_at IS NOT NULL AND owner IS NOT NULL";
 
 /// A statement that reads rows.

@@ -371,13 +371,11 @@ fn sources(connection: &Connection) -> rusqlite::Result<Vec<SourceStatus>> {
     all.collect()
 }
 
-/// Of all sources.
 pub(super) fn faults(connection: &Connection) -> rusqlite::Result<Vec<(String, Fault)>> {
     let sql = "SELECT path, reason, session_id, participation_id, source FROM fault ORDER BY source, position";
     connection.prepare_cached(sql)?.query_map([], |row| Ok((row.get(4)?, fault(row)?)))?.collect()
 }
 
-/// Of one source.
 pub(super) fn faults_of(connection: &Connection, source: &str) -> rusqlite::Result<Vec<Fault>> {
     let sql = "SELECT path, reason, session_id, participation_id FROM fault WHERE source = ?1 ORDER BY position";
     connection.prepare_cached(sql)?.query_map([source], fault)?.collect()

@@ -42,7 +42,6 @@ pub(super) const LAST: &str = "SELECT notice.id, attempt, receipt FROM notice JO
          THEN notice.phase ELSE delivery.phase END = 'doubt'
      ORDER BY attempt DESC LIMIT 1";
 
-/// Takes a receipt.
 pub(super) fn receive(connection: &Tx<'_>, now: DateTime<Utc>, receipt: &Receipt) -> rusqlite::Result<Received> {
     let Some(mut row) = about(connection, &receipt.about)? else { return Ok(Received::Unmatched) };
     let key = row.entry.notice.key;

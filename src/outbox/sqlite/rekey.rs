@@ -109,15 +109,9 @@ pub enum Rekeying {
     /// It has one key.
     No,
     /// Either key opens it.
-    Begun {
-        /// The new one.
-        new: StoreKey,
-        /// When that began.
-        since: Option<DateTime<Utc>>,
-    },
+    Begun { new: StoreKey, since: Option<DateTime<Utc>> },
 }
 
-/// Where it stands.
 pub(super) fn state(connection: &Connection, sealer: &Sealer) -> rusqlite::Result<Rekeying> {
     let said = Said::read(connection)?;
     let Some(ring) = sealer.ring().filter(|_| said.next.is_some()) else { return Ok(Rekeying::No) };

@@ -66,11 +66,11 @@ pub(super) fn origin(connection: &Connection, path: &Path, (new, standing): (New
 /// What a start did with the file before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum New {
-    /// It made it.
+    /// This start made the file.
     Made,
     /// It brought it up from a version without marks.
     Unmarked,
-    /// Nothing.
+    /// It is as it was before.
     No,
 }
 

@@ -136,7 +136,6 @@ pub(super) fn seal_text(keys: &Keys, plain: &str, place: &str, row: &str) -> rus
     keys.seal(plain.as_bytes(), &bound).map(|sealed| BASE64.encode(&sealed)).map_err(refused)
 }
 
-/// Opens it.
 pub(super) fn open_text(keys: &Keys, sealed: &str, place: &str, row: &str) -> Option<String> {
     let bound = bound(ValueRef::Text(place.as_bytes()), ValueRef::Text(row.as_bytes()));
     String::from_utf8(keys.open(&BASE64.decode(sealed.as_bytes()).ok()?, &bound)?).ok()

@@ -60,7 +60,6 @@ pub(super) fn parts(connection: &Connection, source: &str) -> rusqlite::Result<V
     connection.prepare_cached(sql)?.query_map([source], one)?.collect()
 }
 
-/// Replaces them.
 pub(super) fn put_parts(connection: &Connection, source: &str, parts: &[SourcePart]) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM part WHERE source = ?1")?.execute([source])?;
     let mut statement = connection.prepare_cached("INSERT INTO part (source, name, read_at, sessions) VALUES (?1, ?2, ?3, ?4)")?;

@@ -59,7 +59,6 @@ fn put(connection: &Connection, name: &TransportName, row: &Row) -> rusqlite::Re
     Ok(())
 }
 
-/// All of them.
 pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<TransportState>> {
     let now = store_now(connection)?;
     let sql = format!("SELECT {COLUMNS}, channel, name FROM transport ORDER BY channel, name");

@@ -18,7 +18,6 @@ use crate::outbox::transition::Row;
 use crate::outbox::words::{by, resent, rfc3339};
 use crate::outbox::{Act, Recovered};
 
-/// What is claimed.
 pub(super) const HELD: &str = "SELECT key FROM notice WHERE state IN ('claimed', 'sending') ORDER BY key";
 /// What no start has decided about.
 pub(super) const UNDECIDED: &str = "SELECT key FROM notice WHERE doubt = 'undecided' ORDER BY key";
@@ -54,7 +53,6 @@ fn undecided(connection: &Connection) -> rusqlite::Result<Vec<NoticeKey>> {
     connection.prepare_cached(UNDECIDED)?.query_map([], |row| key(row, 0))?.collect()
 }
 
-/// Decides about resends.
 pub(super) fn resolve_doubt(
     connection: &Tx<'_>,
     now: DateTime<Utc>,

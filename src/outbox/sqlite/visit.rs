@@ -6,7 +6,6 @@ use super::columns::{at, ms};
 use super::tx::Tx;
 use crate::access::logins::KeptLogin;
 
-/// All of them.
 pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<KeptLogin>> {
     let one =
         |row: &Row<'_>| Ok(KeptLogin { digest: row.get(0)?, name: row.get(1)?, mark: row.get(2)?, began: at(row, 3)?, seen: at(row, 4)? });
@@ -22,7 +21,6 @@ pub(super) fn put(connection: &Tx<'_>, visit: &KeptLogin) -> rusqlite::Result<()
     Ok(())
 }
 
-/// These are over.
 pub(super) fn end(connection: &Tx<'_>, digests: &[[u8; 32]]) -> rusqlite::Result<()> {
     let mut delete = connection.prepare_cached("DELETE FROM visit WHERE digest = ?1")?;
     digests.iter().try_for_each(|digest| delete.execute([digest]).map(|_| ()))

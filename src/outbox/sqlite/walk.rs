@@ -31,7 +31,6 @@ pub(super) fn check(connection: &Connection, walk: &Walk) -> rusqlite::Result<Re
     Ok(Ok(()))
 }
 
-/// Applies it.
 pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applied> {
     if walk.heard {
         let sql = "INSERT INTO source (name, last_snapshot_at, policy_digest, filled, adopting, whole_at)

@@ -49,7 +49,7 @@ struct Job {
 /// What a write can wait for before it is committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waits {
-    /// Nothing.
+    /// It waits for nothing.
     Not,
     /// Company, under load.
     ForCompany,
@@ -157,7 +157,7 @@ impl Writer {
         self.shared.forgetting.store(true, Ordering::Relaxed);
     }
 
-    /// It has.
+    /// Nothing that was removed is left in the write-ahead file.
     pub(super) fn has_forgotten(&self) -> bool {
         !self.shared.forgetting.load(Ordering::Relaxed)
     }

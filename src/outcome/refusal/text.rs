@@ -48,7 +48,6 @@ const HELPERS: [&str; 10] =
 /// Exchange's reasons look like hosts: their parts are words.
 const REASONS: [&str; 7] = ["resolver", "transport", "storedrv", "routing", "queue", "agent", "smtpsend"];
 
-/// What was heard.
 pub(super) struct Heard {
     pub(super) words: Vec<String>,
     /// Enhanced codes of classes 4 and 5, wherever they stand.

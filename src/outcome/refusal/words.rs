@@ -27,7 +27,6 @@ pub(super) enum Says {
     Doubt,
     /// It is about us, where a gateway says it: of mail it is said of mailboxes.
     UsAtGateway,
-    /// Greylisting.
     Later,
 }
 
@@ -67,7 +66,6 @@ fn follow(steps: &[Step], words: &[String]) -> bool {
     (0..reach).any(|at| step.is(&words[at]) && follow(rest, &words[at + 1..]))
 }
 
-/// All rows.
 pub(super) static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| include_str!("words.tsv").lines().skip(1).filter_map(row).collect());
 
 /// A test sees to it that each line is one.

@@ -8,7 +8,7 @@ use crate::render::bytes::{WORD, ascii_word, digits_and_letters, first_of};
 
 /// The shortest text that is tried as base64: nine digits make twelve.
 const SHORTEST: usize = 8;
-/// What it makes.
+/// The bytes that it makes.
 const LEAST: usize = SHORTEST / 4 * 3;
 /// Words that are no base64 seldom make more text than this.
 const BEHIND: usize = 16;

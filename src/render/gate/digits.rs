@@ -38,7 +38,6 @@ impl Digits {
         digits
     }
 
-    /// All of them.
     pub(super) fn of(text: &str) -> Self {
         let mut digits = Self { units: Vec::with_capacity(text.len()), first: Vec::with_capacity(text.len()) };
         digits.push_all(text);

@@ -10,7 +10,6 @@ use crate::entry::State;
 use crate::notice::{NoticeKey, Occasion};
 use crate::web::problem::Problem;
 
-/// One key.
 pub(super) struct Key {
     name: &'static str,
     help: &'static str,

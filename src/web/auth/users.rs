@@ -9,7 +9,6 @@ use crate::outbox::Outbox;
 
 /// Who may use the pages and the API.
 pub enum Users {
-    /// A file, followed.
     File(Followed),
     /// The store, as it was known last, with its version there.
     Store(Arc<dyn Outbox>, Mutex<(i64, Arc<Access>)>),

@@ -137,7 +137,7 @@ struct Past {
     session: String,
     who: String,
     event: String,
-    /// The next page.
+    /// The address of the page with earlier rows; `None`: this is the last.
     earlier: Option<String>,
 }
 
@@ -333,7 +333,7 @@ async fn errors(context: &PageContext<'_>) -> Result<Vec<ErrorRow>, Trouble> {
 struct Messages {
     frame: Frame,
     days: Vec<DayOfMessages>,
-    /// Of the chart.
+    /// The chart's width, in pixels.
     width: usize,
     most: u64,
     /// Half of the most.
@@ -343,7 +343,7 @@ struct Messages {
 /// How the messages of one day ended, and the bars of the chart.
 struct DayOfMessages {
     date: String,
-    /// Of the month.
+    /// The day of the month.
     number: String,
     today: bool,
     x: usize,

@@ -27,7 +27,6 @@ struct Confirm {
     title: String,
     /// Whom it is about.
     about: String,
-    /// What will happen.
     will: String,
     /// Whether it can be undone.
     undo: Option<String>,

@@ -101,7 +101,6 @@ pub(super) async fn log_in(
     }
 }
 
-/// The login ends.
 pub(super) async fn log_out(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Body) -> Result<Response, Trouble> {
     let fields = Form::parse(&request::form(&headers, body, FORM_MAX, shared.settings.limits.body).await?);
     let auth = shared.auth()?;

@@ -31,7 +31,6 @@ struct Page {
     decisions: Vec<Decided>,
     history: Vec<History>,
     revealed: Option<Revealed>,
-    /// Somebody called them.
     called: Option<Called>,
 }
 

@@ -28,13 +28,11 @@ struct Page {
     who: Named,
     /// What would go; `None`: nothing does.
     goes: Option<Goes>,
-    /// Why not.
     refusal: Option<String>,
     /// It may go all the same, if somebody says so: these are quiet hours where they are.
     night: bool,
 }
 
-/// What would go.
 struct Goes {
     channel: &'static str,
     to: String,
@@ -76,7 +74,6 @@ fn none() -> Trouble {
     Trouble::NotFound("Punctual knows no such participant, or no longer: the session may be over.")
 }
 
-/// What will happen.
 pub(super) async fn page(
     State(shared): State<Arc<Shared>>,
     Path((session, participation)): Path<(String, String)>,
@@ -88,7 +85,6 @@ pub(super) async fn page(
     Ok(page::render(StatusCode::OK, &Page::of(&context, &shared, &wish, &answer).await?))
 }
 
-/// Reminds them.
 pub(super) async fn act(
     State(shared): State<Arc<Shared>>,
     Path((session, participation)): Path<(String, String)>,

@@ -47,7 +47,6 @@ impl Page {
     }
 }
 
-/// What will happen.
 pub(super) async fn page(State(shared): State<Arc<Shared>>, Path(key): Path<String>, headers: HeaderMap) -> Result<Response, Trouble> {
     let context = shared.context(&headers)?;
     let opened = opened(&context, &key).await?;

@@ -213,7 +213,6 @@ pub(super) struct Guarded {
     pub since: Moment,
     /// `moved`, and the sessions.
     pub kinds: Vec<(&'static str, Vec<i64>)>,
-    /// Sessions.
     pub count: usize,
     /// Some of it can be rejected.
     pub rejectable: bool,
@@ -258,7 +257,6 @@ fn words_of(kind: GuardKind) -> &'static str {
     }
 }
 
-/// What somebody wrote.
 pub(super) struct ReplyRow {
     pub key: String,
     pub at: Moment,

@@ -33,7 +33,6 @@ struct Unreachable {
     frame: Frame,
     /// Whom nobody has called yet.
     rows: Vec<Unreached>,
-    /// The others.
     called: Vec<Unreached>,
     span: u64,
     full: bool,

@@ -30,7 +30,6 @@ struct Page {
     frame: Frame,
     users: Vec<Row>,
     refusal: Option<String>,
-    /// What was done.
     done: Option<String>,
     /// A password, shown this once.
     drawn: Option<String>,
@@ -41,7 +40,7 @@ struct Row {
     role: &'static str,
     /// They are asked for a one-time code.
     code: bool,
-    /// Whoever looks.
+    /// It is the user who looks.
     own: bool,
 }
 

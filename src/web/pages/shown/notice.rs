@@ -29,7 +29,6 @@ pub(in crate::web::pages) struct NoticeRow {
     pub tone: &'static str,
     pub why: Option<&'static str>,
     pub remedy: Option<&'static str>,
-    /// Who decided so.
     pub decided: Option<Called>,
     pub due: Moment,
     pub start: Moment,
@@ -151,7 +150,6 @@ fn lasts(reason: Reason) -> bool {
     matches!(reason, Absent | Ambiguous | Guard | Quarantined | SourceGone | SourceStale | UnknownStatus)
 }
 
-/// One attempt.
 pub(in crate::web::pages) struct ShownAttempt {
     pub number: u32,
     pub at: Moment,

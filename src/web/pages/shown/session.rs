@@ -80,7 +80,6 @@ pub(in crate::web::pages) fn by_day(cards: Vec<SessionCard>, from: NaiveDate, da
     all.into_iter().map(|(_, day)| day).collect()
 }
 
-/// One session.
 pub(in crate::web::pages) struct SessionCard {
     pub id: i64,
     /// `Dr. Ada Finch with José Llama`, or `Session 4102`.
@@ -154,7 +153,6 @@ fn sum(entry: &agenda::Entry) -> (String, &'static str) {
     }
 }
 
-/// One participant.
 pub(in crate::web::pages) struct PersonCard {
     pub id: i64,
     /// Their name, or `Participant 5112`.
@@ -311,7 +309,6 @@ pub(in crate::web::pages) struct Unreached {
     pub called: Option<Called>,
 }
 
-/// Somebody was called.
 #[derive(Clone)]
 pub(in crate::web::pages) struct Called {
     pub at: Moment,

@@ -15,17 +15,14 @@ use crate::render::trial::part_of;
 
 /// Earlier texts that are kept of a template; the oldest makes room.
 const VERSIONS_MAX: usize = 50;
-/// Where they are.
 const VERSIONS: &str = ".versions";
 /// How the time stands in the name of a version.
 const FORM: &str = "%Y%m%dT%H%M%S%3fZ";
 
-/// The folder.
 pub(super) struct Copies {
     dir: PathBuf,
 }
 
-/// An earlier text.
 pub(super) struct Version {
     /// The name of its file.
     pub(super) id: String,
@@ -119,7 +116,6 @@ impl Copies {
         Ok(all)
     }
 
-    /// An earlier text.
     pub(super) fn version(&self, file: &str, id: &str) -> io::Result<Option<String>> {
         if !self.versions(file)?.iter().any(|version| version.id == id) {
             return Ok(None);
