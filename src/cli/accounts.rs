@@ -80,7 +80,7 @@ pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: L
             access.user.push(User { name: name.clone(), role: *role, argon2id, totp });
             write(&users, version, access)?;
             noted(config, Event::UserAdded, &format!("{name}, {}", word(*role)));
-            println!("{name} is {} now; {}", word(*role), if was_there { "the password was changed" } else { "added" });
+            out!("{name} is {} now; {}", word(*role), if was_there { "the password was changed" } else { "added" });
         }
         UserCommand::Totp { name, off } => {
             totp((&users, version), access, (&config.raw.practice.name, name), *off, colors)?;
@@ -89,7 +89,7 @@ pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: L
         UserCommand::Remove { name } => {
             remove((&users, version), access, |a| a.user.retain(|u| u.name != *name))?;
             noted(config, Event::UserRemoved, name.as_str());
-            println!("{name} is removed, and logged out");
+            out!("{name} is removed, and logged out");
         }
         UserCommand::List => {
             let asked = |u: &User| if u.totp.is_some() && !json { ", with a code" } else { "" };
@@ -111,7 +111,7 @@ pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: L
             }
             write(&users, version, from)?;
             noted(config, Event::UserAdded, &format!("{}, from a file", names.join(" ")));
-            println!("Taken over into the store: {}", names.join(", "));
+            out!("Taken over into the store: {}", names.join(", "));
         }
     }
     Ok(Exit::Done)
@@ -131,12 +131,12 @@ pub(super) fn token(config: &Config, command: &TokenCommand, json: bool, colors:
             write(&users, version, access)?;
             noted(config, Event::TokenAdded, &format!("{name}, {may}"));
             eprintln!("The token of {name}; it is shown this once, and kept as a digest:");
-            println!("{token}");
+            out!("{token}");
         }
         TokenCommand::Remove { name } => {
             remove((&users, version), access, |a| a.token.retain(|t| t.name != *name))?;
             noted(config, Event::TokenRemoved, name.as_str());
-            println!("{name} is removed");
+            out!("{name} is removed");
         }
         TokenCommand::List => {
             let rows = access.token.iter().map(|t| (t.name.to_string(), scope_words(&access, &t.name)));
@@ -189,16 +189,16 @@ fn totp(
     user.totp.clone_from(&secret);
     write(users, version, access)?;
     let Some(secret) = secret else {
-        println!("{name} is asked for the password alone, and logged out");
+        out!("{name} is asked for the password alone, and logged out");
         return Ok(());
     };
     let uri = totp::uri(practice, name.as_str(), &secret);
     if std::io::stdout().is_terminal() {
         let picture = QrCode::new(&uri).context("the QR code")?.render::<Dense1x2>().quiet_zone(true).build();
-        println!("{}", colors.picture(&picture));
+        out!("{}", colors.picture(&picture));
     }
     eprintln!("{name} is asked for a code from now on. What the app reads, shown this once:");
-    println!("{uri}");
+    out!("{uri}");
     Ok(())
 }
 
@@ -260,7 +260,7 @@ fn remove((users, version): (&Users, i64), mut access: Access, out: impl FnOnce(
 fn list(rows: Vec<(String, String)>, headings: [&str; 2], json: bool, colors: Look) {
     if json {
         for (name, may) in rows {
-            println!("{}", json!({ "name": name, headings[1].to_lowercase(): may }));
+            out!("{}", json!({ "name": name, headings[1].to_lowercase(): may }));
         }
         return;
     }
@@ -268,5 +268,5 @@ fn list(rows: Vec<(String, String)>, headings: [&str; 2], json: bool, colors: Lo
     for (name, may) in rows {
         shown.add_row([name, may].map(|t| cell(t, Tone::Plain)));
     }
-    println!("{}", text(&shown));
+    out!("{}", text(&shown));
 }

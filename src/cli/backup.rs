@@ -47,14 +47,14 @@ pub(super) fn backup(config: Config, to: &Path, json: bool) -> anyhow::Result<Ex
     let bytes = to.metadata()?.len();
     let made = Made { file: to.display().to_string(), bytes, ledger_rows: verified.rows, ledger_head: verified.head };
     if json {
-        println!("{}", serde_json::to_string(&made)?);
+        out!("{}", serde_json::to_string(&made)?);
     } else {
-        println!(
+        out!(
             "{}: {bytes} bytes, sound, with {} of the ledger, each following from the one before it",
             made.file,
             counted_rows(made.ledger_rows)
         );
-        println!("Its last row: {}", made.ledger_head);
+        out!("Its last row: {}", made.ledger_head);
     }
     Ok(Exit::Done)
 }

@@ -35,9 +35,9 @@ pub(super) fn bounce(config: Config) -> anyhow::Result<Exit> {
         anyhow::Ok(receipts::take(&*store, report, WallClock.now()).await?)
     });
     match taken {
-        Ok(Received::Noted(key)) => println!("{key}: {fate}"),
-        Ok(Received::Known(key)) => println!("{key}: {fate}, which says nothing new"),
-        Ok(Received::Unmatched) => println!("about no message that was sent lately"),
+        Ok(Received::Noted(key)) => out!("{key}: {fate}"),
+        Ok(Received::Known(key)) => out!("{key}: {fate}, which says nothing new"),
+        Ok(Received::Unmatched) => out!("about no message that was sent lately"),
         Err(error) => {
             eprintln!("punctual: {error:#}");
             return Ok(Exit::Code(AGAIN));

@@ -83,10 +83,10 @@ pub(super) fn check(config: Config, reach: Reach, json: bool) -> anyhow::Result<
     }
     for finding in &report.0 {
         if json {
-            println!("{}", serde_json::to_string(finding)?);
+            out!("{}", serde_json::to_string(finding)?);
         } else {
             let line = format!("{:<5} {}: {}", finding.level, finding.what, finding.text);
-            println!("{}", in_lines(&line, 6));
+            out!("{}", in_lines(&line, 6));
         }
     }
     Ok(if report.0.iter().any(|f| f.level == "error") { Exit::Attention } else { Exit::Done })

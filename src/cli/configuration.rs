@@ -21,24 +21,24 @@ pub(super) const STARTER: &str = include_str!("../../config/punctual.toml");
 
 pub(super) fn print(config: &Config, json: bool) -> anyhow::Result<Exit> {
     if json {
-        println!("{}", serde_json::to_string(&config.raw)?);
+        out!("{}", serde_json::to_string(&config.raw)?);
         return Ok(Exit::Done);
     }
     let from = config.file.as_ref().map_or_else(|| "built-in defaults".to_owned(), |f| f.display().to_string());
-    println!("# {from}");
-    print!("{}", toml::to_string_pretty(&config.raw)?);
+    out!("# {from}");
+    super::out::write(format_args!("{}", toml::to_string_pretty(&config.raw)?));
     Ok(Exit::Done)
 }
 
 pub(super) fn schema() -> anyhow::Result<Exit> {
-    println!("{}", serde_json::to_string_pretty(&json_schema())?);
+    out!("{}", serde_json::to_string_pretty(&json_schema())?);
     Ok(Exit::Done)
 }
 
 pub(super) fn completions(shell: clap_complete::Shell) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "punctual", &mut script);
-    print!("{}", String::from_utf8_lossy(&script));
+    super::out::write(format_args!("{}", String::from_utf8_lossy(&script)));
     Exit::Done
 }
 
@@ -82,7 +82,7 @@ pub(super) fn man(dir: Option<&Path>) -> anyhow::Result<Exit> {
     let mut whole = without_help(Cli::command());
     whole.build();
     let Some(dir) = dir else {
-        print!("{}", page(&whole, "punctual")?);
+        super::out::write(format_args!("{}", page(&whole, "punctual")?));
         return Ok(Exit::Done);
     };
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -98,7 +98,7 @@ fn without_help(command: Command) -> Command {
 fn write_pages(command: &Command, name: &str, dir: &Path) -> anyhow::Result<Exit> {
     let file = dir.join(format!("{name}.1"));
     std::fs::write(&file, page(command, name)?).with_context(|| format!("cannot write {}", file.display()))?;
-    println!("{}", file.display());
+    out!("{}", file.display());
     for below in command.get_subcommands() {
         write_pages(below, &format!("{name}-{}", below.get_name()), dir)?;
     }

@@ -126,7 +126,7 @@ pub(super) fn demo(args: &DemoArgs, colors: Look) -> anyhow::Result<Exit> {
     if serves {
         serving::write_users(dir)?;
     }
-    println!("Punctual's demo, in {}: real sessions, the real engine, folders in place of servers.", dir.display());
+    out!("Punctual's demo, in {}: real sessions, the real engine, folders in place of servers.", dir.display());
     let zone = config::load(Some(&file))?.time_zone;
     let mut shown = Vec::new();
     for (ago, title) in MOMENTS {
@@ -138,14 +138,14 @@ pub(super) fn demo(args: &DemoArgs, colors: Look) -> anyhow::Result<Exit> {
         print_sent(title, (at, now), &news, (colors, &zone));
     }
     print_omitted(&file, now, dir, colors)?;
-    println!("Look at:");
-    println!("  {}   every message as a file: open one in a mail program", dir.join(serving::MAIL).display());
-    println!("  {}   what comes next, as a page", dir.join("preview/index.html").display());
-    println!("  {}   the configuration: change it, then try", file.display());
-    println!("    punctual --config {} preview", file.display());
-    println!("    punctual --config {} outbox list", file.display());
+    out!("Look at:");
+    out!("  {}   every message as a file: open one in a mail program", dir.join(serving::MAIL).display());
+    out!("  {}   what comes next, as a page", dir.join("preview/index.html").display());
+    out!("  {}   the configuration: change it, then try", file.display());
+    out!("    punctual --config {} preview", file.display());
+    out!("    punctual --config {} outbox list", file.display());
     if serves {
-        println!();
+        out!();
         runtime()?.block_on(serving::serve(&file, dir, now + (WallClock.now() - begun)))?;
     }
     Ok(Exit::Done)
@@ -175,7 +175,7 @@ async fn live(file: &Path, at: DateTime<Utc>) -> anyhow::Result<Vec<Entry>> {
 }
 
 fn print_sent(title: &str, (at, now): (DateTime<Utc>, DateTime<Utc>), entries: &[&Entry], (colors, zone): (Look, &Zone)) {
-    println!("\n{title}: {}", words::clock(at, zone, now));
+    out!("\n{title}: {}", words::clock(at, zone, now));
     let mut rows = table(colors, &["Sent", "Person", "To"]);
     for e in entries {
         let n = &e.notice;
@@ -183,7 +183,7 @@ fn print_sent(title: &str, (at, now): (DateTime<Utc>, DateTime<Utc>), entries: &
         let cells = [what, format!("{}/{}", n.session, n.participation), n.address.to_string()];
         rows.add_row(cells.into_iter().map(|t| cell(t, Tone::Good)));
     }
-    println!("{}", text(&rows));
+    out!("{}", text(&rows));
 }
 
 /// What is left: not sent and why, and what comes next.
@@ -216,9 +216,9 @@ fn print_omitted(file: &Path, now: DateTime<Utc>, dir: &Path, colors: Look) -> a
         let cells = [occasions.join(", "), format!("{session}/{person}"), why];
         rows.add_row(cells.into_iter().map(|t| cell(t, tone)));
     }
-    println!("\nNot sent, and why:\n{}", text(&rows));
+    out!("\nNot sent, and why:\n{}", text(&rows));
     let next = lines.iter().filter(|l| l.verdict == "send").count();
-    println!("{next} messages are planned for later.\n");
+    out!("{next} messages are planned for later.\n");
     gallery::write(&lines, &config, now, &dir.join("preview"))?;
     Ok(())
 }

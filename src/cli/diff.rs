@@ -60,14 +60,14 @@ pub(super) fn diff(args: &DiffArgs, json: bool, colors: Look) -> anyhow::Result<
     let exit = if left_out.is_empty() && said.extent == Extent::Whole { Exit::Done } else { Exit::Attention };
     if json {
         for row in &rows {
-            println!("{}", serde_json::to_string(row)?);
+            out!("{}", serde_json::to_string(row)?);
         }
         return Ok(exit);
     }
     let count = |change| rows.iter().filter(|r| r.change == change).count();
-    println!("{} gained, {} lost, {} moved", count("gained"), count("lost"), count("moved"));
+    out!("{} gained, {} lost, {} moved", count("gained"), count("lost"), count("moved"));
     if !left_out.is_empty() {
-        println!("Not compared: what is told for sessions of {}", left_out.join(", "));
+        out!("Not compared: what is told for sessions of {}", left_out.join(", "));
     }
     let mut shown = table(colors, &["Change", "Person", "What", "Due before", "Due after"]);
     for row in &rows {
@@ -81,10 +81,10 @@ pub(super) fn diff(args: &DiffArgs, json: bool, colors: Look) -> anyhow::Result<
         shown.add_row(cells.into_iter().map(|t| cell(t, tone)));
     }
     if !rows.is_empty() {
-        println!("{}", text(&shown));
+        out!("{}", text(&shown));
     }
     if is_much(rows.len(), before.len()) {
-        println!(
+        out!(
             "A reload takes so much only if the new file says that you have seen it:\n  [run]\n  accept_change = \"{}\"",
             new.policy.digest()
         );

@@ -49,18 +49,18 @@ pub(super) fn digest(config: Config, send: bool, json: bool) -> anyhow::Result<E
             let rendered = digest.preview(&concerns).map_err(anyhow::Error::msg)?;
             let Parts::Email { subject, text, html, .. } = rendered.parts else { bail!("the letter is no e-mail") };
             if json {
-                println!("{}", serde_json::json!({ "concerns": concerns.len(), "subject": subject, "text": text, "html": html }));
+                out!("{}", serde_json::json!({ "concerns": concerns.len(), "subject": subject, "text": text, "html": html }));
             } else {
-                println!("Subject: {subject}\n\n{text}");
+                out!("Subject: {subject}\n\n{text}");
             }
             return Ok(attention);
         }
         if concerns.is_empty() && !always {
-            println!("There is nothing to tell: no letter is sent. ([digest] always = true sends it all the same.)");
+            out!("There is nothing to tell: no letter is sent. ([digest] always = true sends it all the same.)");
             return Ok(Exit::Done);
         }
         let sent = digest.send(WallClock.now().trunc_subsecs(3)).await?;
-        println!("{} accepted, {} not", sent.accepted, sent.failed);
+        out!("{} accepted, {} not", sent.accepted, sent.failed);
         Ok(if sent.failed == 0 { Exit::Done } else { Exit::Failed })
     })
 }

@@ -35,7 +35,7 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
     let pushed = |named: Option<&str>| {
         let is_pushed = |source: &Source| matches!(source.kind, SourceKind::Push(_)) && named.is_none_or(|name| name == source.name);
         if config.sources.iter().any(is_pushed) {
-            println!("Of a source that is pushed to: with the next list that is put. Until then its messages stay held.");
+            out!("Of a source that is pushed to: with the next list that is put. Until then its messages stay held.");
         }
     };
     runtime()?.block_on(async {
@@ -45,9 +45,9 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
             GuardCommand::Accept { source } => {
                 let waiting = store.decide_guard(Verdict::Accept, Some(&account()), source.as_deref(), WallClock.now()).await?;
                 if waiting == 0 {
-                    println!("Nothing waits.");
+                    out!("Nothing waits.");
                 } else {
-                    println!("{} accepted: the next walk applies what changed", counted(waiting, "session", "sessions"));
+                    out!("{} accepted: the next walk applies what changed", counted(waiting, "session", "sessions"));
                     pushed(source.as_deref());
                 }
                 Ok(Exit::Done)
@@ -55,14 +55,14 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
             GuardCommand::Reject { source } => {
                 let rejected = store.decide_guard(Verdict::Reject, Some(&account()), source.as_deref(), WallClock.now()).await?;
                 if rejected == 0 {
-                    println!("Nothing that can be rejected waits.");
+                    out!("Nothing that can be rejected waits.");
                 } else {
-                    println!("{} rejected: what was before is in force until the source says something else", counted(rejected, "session", "sessions"));
+                    out!("{} rejected: what was before is in force until the source says something else", counted(rejected, "session", "sessions"));
                     pushed(source.as_deref());
                 }
                 let of_source = |row: &GuardRow| source.as_ref().is_none_or(|named| *named == row.source);
                 if store.guards().await?.iter().any(of_source) {
-                    println!(
+                    out!(
                         "What the zone data or the configuration changed cannot be rejected: correct that, and it clears. It waits: punctual guard show"
                     );
                     return Ok(Exit::Attention);
@@ -77,20 +77,20 @@ fn show(rows: &[GuardRow], json: bool, (colors, zone): (Look, &Zone)) -> anyhow:
     let now = WallClock.now();
     if json {
         for row in rows {
-            println!("{}", serde_json::to_string(row)?);
+            out!("{}", serde_json::to_string(row)?);
         }
     } else if rows.is_empty() {
-        println!("Nothing waits.");
+        out!("Nothing waits.");
     } else {
         let mut shown = table(colors, &["Source", "Session", "What", "Since"]);
         for row in rows {
             let cells = [row.source.clone(), row.session_id.to_string(), row.kind.to_string(), colors.time(row.since, zone, now)];
             shown.add_row(cells.into_iter().map(|t| cell(t, Tone::Bad)));
         }
-        println!("{}", text(&shown));
-        println!("Nothing is sent for these.");
-        println!("If the source is right: punctual guard accept");
-        println!("If it is wrong, correct it there, or go on as before: punctual guard reject");
+        out!("{}", text(&shown));
+        out!("Nothing is sent for these.");
+        out!("If the source is right: punctual guard accept");
+        out!("If it is wrong, correct it there, or go on as before: punctual guard reject");
     }
     Ok(if rows.is_empty() { Exit::Done } else { Exit::Attention })
 }

@@ -24,12 +24,12 @@ pub(super) fn health(config: &Config, alive: bool, json: bool) -> anyhow::Result
     let says = ask(at, path)?;
     let well = says[word] == true;
     if json {
-        println!("{says}");
+        out!("{says}");
         return Ok(if well { Exit::Done } else { Exit::Failed });
     }
-    println!("{}{word}", if well { "" } else { "not " });
+    out!("{}{word}", if well { "" } else { "not " });
     for reason in ["reasons", "warnings"].iter().flat_map(|key| says[*key].as_array().into_iter().flatten()) {
-        println!("{}", reason.as_str().unwrap_or_default());
+        out!("{}", reason.as_str().unwrap_or_default());
     }
     Ok(if well { Exit::Done } else { Exit::Failed })
 }

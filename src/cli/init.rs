@@ -64,23 +64,23 @@ pub(super) fn init(args: &InitArgs) -> anyhow::Result<Exit> {
     config::parse(&text, None, &[]).map_err(|mistakes| anyhow::anyhow!("{mistakes}"))?;
     let folder = args.file.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
     write_new(&args.file, text.as_bytes())?;
-    println!("Wrote {}: every key is explained in it.", args.file.display());
+    out!("Wrote {}: every key is explained in it.", args.file.display());
     let sessions = folder.join(&answers.source);
     // Invented sessions belong into a folder to play in, and not beside a practice's own.
     if folder == Path::new(".") && !sessions.exists() && sessions.extension().is_some_and(|e| e == "json") {
         write_new(&sessions, &serde_json::to_vec_pretty(&demo::good_sessions(WallClock.now()))?)?;
-        println!("Wrote {}: sample sessions.", sessions.display());
-        println!("Put in their place what SecureVideo's GET /session answers.");
+        out!("Wrote {}: sample sessions.", sessions.display());
+        out!("Put in their place what SecureVideo's GET /session answers.");
     }
     if let Some(name) = &answers.user {
         first_user(&folder, name)?;
     }
     let default = args.file == Path::new("punctual.toml");
     let named = if default { String::new() } else { format!(" --config {}", args.file.display()) };
-    println!("Next:");
-    println!("  punctual{named} check       is it right?");
-    println!("  punctual{named} preview     what would be sent to whom, and what not and why");
-    println!("  punctual{named} run         the daemon");
+    out!("Next:");
+    out!("  punctual{named} check       is it right?");
+    out!("  punctual{named} preview     what would be sent to whom, and what not and why");
+    out!("  punctual{named} run         the daemon");
     Ok(Exit::Done)
 }
 
@@ -100,8 +100,8 @@ fn first_user(folder: &Path, name: &Name) -> anyhow::Result<()> {
     let argon2id = password::hash(&secret).map_err(anyhow::Error::msg)?;
     let user = vec![User { name: name.clone(), role: UserRole::Operator, argon2id, totp: None }];
     access::file::write(&path, &Access { user, token: Vec::new() }).map_err(anyhow::Error::msg)?;
-    println!("Wrote {}: {name} may use the pages.", path.display());
-    println!("The password of {name}, shown this once: {secret}");
+    out!("Wrote {}: {name} may use the pages.", path.display());
+    out!("The password of {name}, shown this once: {secret}");
     Ok(())
 }
 

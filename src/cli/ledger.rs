@@ -83,27 +83,27 @@ fn extent(verified: &Verified) -> String {
 
 fn verify(verified: &Verified, anchor: Option<Anchor>, json: bool) -> anyhow::Result<Exit> {
     if json {
-        println!("{}", serde_json::to_string(verified)?);
+        out!("{}", serde_json::to_string(verified)?);
     } else {
-        println!("{}", extent(verified));
+        out!("{}", extent(verified));
         if let Some(from) = verified.keyed_from {
-            println!("From row {from} on they are chained with the key of the store: nobody makes them without it");
+            out!("From row {from} on they are chained with the key of the store: nobody makes them without it");
         }
         for finding in &verified.findings {
-            println!("WRONG: {finding}");
+            out!("WRONG: {finding}");
         }
         if let Some(anchor) = anchor.filter(|a| a.seq <= verified.pruned_to) {
-            println!("Row {} was pruned since: nothing can be held against that anchor any more", anchor.seq);
+            out!("Row {} was pruned since: nothing can be held against that anchor any more", anchor.seq);
         }
         if verified.findings.is_empty() && verified.copy {
-            println!(
+            out!(
                 "Every row follows from the one before it. The store says that it is a copy, and has no mark beside it:\nnothing here shows whether rows were cut off at the end (--anchor)."
             );
         } else if verified.findings.is_empty() {
-            println!("The ledger is intact: every row follows from the one before it.");
+            out!("The ledger is intact: every row follows from the one before it.");
         }
         if verified.findings.is_empty() {
-            println!("To show later that nothing was rewritten, keep this elsewhere,\nand give it as --anchor:\n{}", verified.head);
+            out!("To show later that nothing was rewritten, keep this elsewhere,\nand give it as --anchor:\n{}", verified.head);
         }
     }
     Ok(if verified.findings.is_empty() { Exit::Done } else { Exit::Attention })

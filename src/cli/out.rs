@@ -5,15 +5,10 @@ use std::io::{ErrorKind, Write, stdout};
 
 use super::OUTPUT_FAILED;
 
-/// `println!` in the commands is this one: the standard library's panics when nobody reads any more.
-macro_rules! println {
+/// Writes a line: instead of `println!`, which panics when nobody reads any more.
+macro_rules! out {
     () => { $crate::cli::out::write(format_args!("\n")) };
     ($($text:tt)*) => { $crate::cli::out::write(format_args!("{}\n", format_args!($($text)*))) };
-}
-
-/// Likewise.
-macro_rules! print {
-    ($($text:tt)*) => { $crate::cli::out::write(format_args!($($text)*)) };
 }
 
 /// Writes, or ends the process: 0 if the reader went away, 74 (sysexits.h EX_IOERR) if the output cannot be written.

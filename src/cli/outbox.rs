@@ -160,7 +160,7 @@ fn filter(args: &FilterArgs) -> Filter {
 fn list(entries: &[Entry], json: bool, (colors, zone): (Look, &Zone)) -> anyhow::Result<()> {
     if json {
         for entry in entries {
-            println!("{}", serde_json::to_string(&Line::from(entry))?);
+            out!("{}", serde_json::to_string(&Line::from(entry))?);
         }
         return Ok(());
     }
@@ -192,8 +192,8 @@ fn list(entries: &[Entry], json: bool, (colors, zone): (Look, &Zone)) -> anyhow:
         }
         rows.add_row(cells);
     }
-    println!("{}", text(&rows));
-    println!("{}", counted(entries.len(), "notice", "notices"));
+    out!("{}", text(&rows));
+    out!("{}", counted(entries.len(), "notice", "notices"));
     Ok(())
 }
 
@@ -207,15 +207,15 @@ fn state(entry: &Entry, overdue: bool) -> String {
 async fn show(desk: &Desk, key: NoticeKey, json: bool) -> anyhow::Result<Exit> {
     let Some(Opened { shown, content, .. }) = open(desk, key).await? else { bail!("there is no notice {key}") };
     if json {
-        println!("{}", serde_json::to_string(&shown)?);
+        out!("{}", serde_json::to_string(&shown)?);
         return Ok(Exit::Done);
     }
     let facts = serde_json::to_value(&shown)?;
     for (name, value) in facts.as_object().into_iter().flatten().filter(|(name, v)| *name != "deliveries" && !v.is_null()) {
         let said = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        println!("{}", in_lines(&format!("{:<18} {said}", name.replace('_', " ")), 19));
+        out!("{}", in_lines(&format!("{:<18} {said}", name.replace('_', " ")), 19));
     }
-    println!("{:<18} {}", "content", content.map_or_else(|| "not kept".to_owned(), |bytes| format!("{} bytes", bytes.len())));
+    out!("{:<18} {}", "content", content.map_or_else(|| "not kept".to_owned(), |bytes| format!("{} bytes", bytes.len())));
     for d in &shown.deliveries {
         let line = format!(
             "attempt {}: {} to {}, {} over {}: {}",
@@ -226,10 +226,10 @@ async fn show(desk: &Desk, key: NoticeKey, json: bool) -> anyhow::Result<Exit> {
             d.transport.as_deref().unwrap_or("?"),
             d.reply.as_deref().unwrap_or("")
         );
-        println!("{}", in_lines(line.trim_end(), 2));
+        out!("{}", in_lines(line.trim_end(), 2));
         if let (Some(fate), Some(at)) = (d.receipt, d.receipt_at) {
             let detail = d.receipt_detail.as_ref().map_or_else(String::new, |text| format!(": {text}"));
-            println!("{}", in_lines(&format!("  receipt at {}: {fate}{detail}", rfc3339(at)), 4));
+            out!("{}", in_lines(&format!("  receipt at {}: {fate}{detail}", rfc3339(at)), 4));
         }
     }
     Ok(Exit::Done)
@@ -253,11 +253,11 @@ async fn resend(desk: &Desk, args: &ResendArgs) -> anyhow::Result<Exit> {
                 refused += 1;
                 eprintln!("{key}: {why}");
             }
-            (None, Answer::Store(Resent::As(new))) => println!("{key} again as {new}"),
+            (None, Answer::Store(Resent::As(new))) => out!("{key} again as {new}"),
             (None, _) => {}
         }
     }
-    println!("{} of {} notices are handed over again", answers.len() - refused, answers.len());
+    out!("{} of {} notices are handed over again", answers.len() - refused, answers.len());
     Ok(if refused > 0 && refused == answers.len() { Exit::Failed } else { Exit::Done })
 }
 
@@ -292,7 +292,7 @@ async fn cancel(store: &dyn Outbox, args: &ActArgs, told: bool, yes: bool) -> an
     let (act, done) = if told { (Act::CancelTold, "cancelled, and count as told") } else { (Act::Cancel, "cancelled") };
     let changed = store.act_by(Some(&args.by()), &keys, act, WallClock.now()).await?;
     none_of_those(&args.which, &entries, changed, done)?;
-    println!("{changed} of {} notices {done}", keys.len());
+    out!("{changed} of {} notices {done}", keys.len());
     Ok(())
 }
 
@@ -318,7 +318,7 @@ async fn act(store: &dyn Outbox, args: &ActArgs, act: Act, done: &str) -> anyhow
         bail!("{} is {}: `punctual outbox resend {0}` hands it over again", entry.notice.key, entry.state);
     }
     none_of_those(args, &entries, changed, done)?;
-    println!("{changed} of {} notices {done}", keys.len());
+    out!("{changed} of {} notices {done}", keys.len());
     Ok(())
 }
 

@@ -109,8 +109,8 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Lo
     }
     let out = args.out.clone().unwrap_or_else(|| "preview".into());
     match args.format {
-        PreviewFormat::Html => println!("{}", gallery::write(&lines, &config, now, &out)?.display()),
-        PreviewFormat::Eml => println!("{} files in {}", write_files(&lines, &out)?, out.display()),
+        PreviewFormat::Html => out!("{}", gallery::write(&lines, &config, now, &out)?.display()),
+        PreviewFormat::Eml => out!("{} files in {}", write_files(&lines, &out)?, out.display()),
         PreviewFormat::Table | PreviewFormat::Json => print_table(&lines, colors, &|at| colors.time(at, &config.time_zone, now)),
     }
     let quarantined = lines.iter().any(quarantined);
@@ -236,9 +236,9 @@ fn print_table(lines: &[Line], colors: Look, time: &dyn Fn(DateTime<Utc>) -> Str
         }
         rows.add_row(cells);
     }
-    println!("{}", text(&rows));
+    out!("{}", text(&rows));
     let sent = lines.iter().filter(|l| l.verdict == "send").count();
-    println!("{sent} would be sent, {} not.", lines.len() - sent);
+    out!("{sent} would be sent, {} not.", lines.len() - sent);
 }
 
 /// `Booked too late for this reminder [booked_late]`, and the detail if there is one.

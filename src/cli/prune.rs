@@ -13,9 +13,9 @@ pub(super) fn prune(config: Config, json: bool) -> anyhow::Result<Exit> {
     bar.done();
     let purged = purged?;
     if json {
-        println!("{}", serde_json::to_string(&purged)?);
+        out!("{}", serde_json::to_string(&purged)?);
     } else {
-        println!("Removed: {}", purged.in_words());
+        out!("Removed: {}", purged.in_words());
     }
     Ok(Exit::Done)
 }

@@ -45,8 +45,8 @@ pub(super) fn remind(config: Config, args: &RemindArgs, json: bool) -> anyhow::R
     let reminded = answers.iter().filter(|one| one.result.is_ok()).count();
     for answer in &answers {
         match &answer.result {
-            _ if json => println!("{}", serde_json::to_string(&Line::of(args.session, answer))?),
-            Ok(notice) => println!("{}: by {} to {}, at once", answer.participation, notice.address.channel(), notice.address),
+            _ if json => out!("{}", serde_json::to_string(&Line::of(args.session, answer))?),
+            Ok(notice) => out!("{}: by {} to {}, at once", answer.participation, notice.address.channel(), notice.address),
             Err(why) => {
                 let hint = if why.is_night() { ": --in-quiet-hours reminds them all the same" } else { "" };
                 eprintln!("{}: not reminded: {}{hint}", answer.participation, why.in_words());
@@ -59,7 +59,7 @@ pub(super) fn remind(config: Config, args: &RemindArgs, json: bool) -> anyhow::R
         } else {
             "no daemon runs: it goes when one is started, while it is of use"
         };
-        println!("{reminded} of {} reminded ({when})", answers.len());
+        out!("{reminded} of {} reminded ({when})", answers.len());
     }
     Ok(if reminded == 0 { Exit::Failed } else { Exit::Done })
 }

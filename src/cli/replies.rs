@@ -74,7 +74,7 @@ pub(super) fn replies(config: Config, command: &RepliesCommand, json: bool, colo
                 if marked == 0 {
                     bail!("none of these waits: see `punctual replies list`");
                 }
-                println!("{marked} marked as read");
+                out!("{marked} marked as read");
                 Ok(Exit::Done)
             }
         }
@@ -86,10 +86,10 @@ fn list(all: &[Written], json: bool, (colors, zone): (Look, &Zone)) -> anyhow::R
     let rows: Vec<Row<'_>> = all.iter().map(Row::of).collect();
     if json {
         for row in &rows {
-            println!("{}", serde_json::to_string(row)?);
+            out!("{}", serde_json::to_string(row)?);
         }
     } else if rows.is_empty() {
-        println!("Nothing waits.");
+        out!("Nothing waits.");
     } else {
         let mut shown = table(colors, &["Came", "From", "Whose", "Key", "Text"]);
         for row in &rows {
@@ -98,7 +98,7 @@ fn list(all: &[Written], json: bool, (colors, zone): (Look, &Zone)) -> anyhow::R
             let cells = [came, row.from.to_owned(), whose.join(", "), row.key.clone(), row.text.to_owned()];
             shown.add_row(cells.into_iter().map(|t| cell(t, Tone::Plain)));
         }
-        println!("{}\n{} texts. Nobody answers them but you: call, then `punctual replies read KEY`.", text(&shown), rows.len());
+        out!("{}\n{} texts. Nobody answers them but you: call, then `punctual replies read KEY`.", text(&shown), rows.len());
     }
     Ok(if rows.is_empty() { Exit::Done } else { Exit::Attention })
 }

@@ -84,9 +84,9 @@ pub(super) fn send_test(config: Config, args: &SendTestArgs, json: bool) -> anyh
         Outcome::Fenced => ("not sent".to_owned(), Exit::Failed),
     };
     if json {
-        println!("{}", serde_json::json!({ "transport": transport.name(), "accepted": exit == Exit::Done, "said": said }));
+        out!("{}", serde_json::json!({ "transport": transport.name(), "accepted": exit == Exit::Done, "said": said }));
     } else {
-        println!("{}: {said}", transport.name());
+        out!("{}: {said}", transport.name());
     }
     Ok(exit)
 }

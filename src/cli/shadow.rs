@@ -41,7 +41,7 @@ pub(super) fn shadow(config: Config, args: &ShadowArgs, json: bool, colors: Look
     let rows = runtime()?.block_on(rows(&config, args.since.map(|since| since.on(&config.time_zone))))?;
     if json {
         for row in &rows {
-            println!("{}", serde_json::to_string(row)?);
+            out!("{}", serde_json::to_string(row)?);
         }
     } else {
         print(&rows, &config, colors);
@@ -100,7 +100,7 @@ async fn reasons(store: &dyn Outbox, row: &Row) -> anyhow::Result<Vec<String>> {
 
 fn print(rows: &[Shown], config: &Config, colors: Look) {
     let count = |verdict| rows.iter().filter(|r| r.row.verdict == verdict).count();
-    println!(
+    out!(
         "{} the same, {} at another time, {} missing here, {} extra here",
         count(Comparison::Same),
         count(Comparison::TimeDiffers),
@@ -126,11 +126,11 @@ fn print(rows: &[Shown], config: &Config, colors: Look) {
         shown.add_row(cells.into_iter().map(|t| cell(t, tone)));
     }
     if rows.iter().any(|r| r.row.verdict != Comparison::Same) {
-        println!("{}", text(&shown));
+        out!("{}", text(&shown));
     }
     if rows.is_empty() {
-        println!("The provider's webhook has reported no message yet (docs/shadow.md).");
+        out!("The provider's webhook has reported no message yet (docs/shadow.md).");
     } else if config.raw.run.mode == Mode::Shadow {
-        println!("The provider sends nothing itself of what it reports in this way, and shadow mode neither: do not stay here for long.");
+        out!("The provider sends nothing itself of what it reports in this way, and shadow mode neither: do not stay here for long.");
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: 
     let timeline = played??;
     if json {
         for moment in &timeline {
-            println!("{}", serde_json::to_string(moment)?);
+            out!("{}", serde_json::to_string(moment)?);
         }
     } else {
         print(&timeline, colors, (&zone, from));
@@ -106,9 +106,9 @@ fn print(timeline: &[Played], colors: Look, (zone, from): (&Zone, DateTime<Utc>)
         ];
         rows.add_row(cells.into_iter().map(|t| cell(t, tone)));
     }
-    println!("{}", text(&rows));
+    out!("{}", text(&rows));
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     timeline.iter().for_each(|m| *counts.entry(m.outcome.as_str()).or_default() += 1);
     let counted: Vec<String> = counts.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();
-    println!("{}", counted.join(", "));
+    out!("{}", counted.join(", "));
 }

@@ -37,23 +37,23 @@ pub(super) fn status(config: Config, json: bool, colors: Look) -> anyhow::Result
         anyhow::Ok((ask(&desk, now).await?, desk.outbox.nodes().await?))
     })?;
     if json {
-        println!("{}", serde_json::to_string(&Shown { mode, daemon, warnings: &warnings, nodes: &nodes, facts: &facts })?);
+        out!("{}", serde_json::to_string(&Shown { mode, daemon, warnings: &warnings, nodes: &nodes, facts: &facts })?);
     } else {
         for outage in &facts.outages {
-            println!("{}", colors.text(&in_lines(&outage.sentence(&zone, now), 2), Tone::Bad));
+            out!("{}", colors.text(&in_lines(&outage.sentence(&zone, now), 2), Tone::Bad));
         }
         for warning in &warnings {
             let warning = words::clocked(warning, &|at| colors.time(at, &zone, now));
-            println!("{}", colors.text(&in_lines(&words::capital(&warning), 2), Tone::Bad));
+            out!("{}", colors.text(&in_lines(&words::capital(&warning), 2), Tone::Bad));
         }
         if !daemon {
             let says = "No daemon runs: nothing is sent until one is started (punctual run).";
-            println!("{}", colors.text(&in_lines(says, 2), Tone::Quiet));
+            out!("{}", colors.text(&in_lines(says, 2), Tone::Quiet));
         }
         print(&facts, mode, colors, &|at| colors.time(at, &zone, now));
         if !nodes.is_empty() {
             let shown = |node: &NodeRow| shown(node, &|at| colors.time(at, &zone, now));
-            println!("{}", in_lines(&format!("Nodes: {}", nodes.iter().map(shown).collect::<Vec<_>>().join(", ")), 2));
+            out!("{}", in_lines(&format!("Nodes: {}", nodes.iter().map(shown).collect::<Vec<_>>().join(", ")), 2));
         }
     }
     let is_idle = nodes.iter().any(|node| node.idle.is_some());
@@ -78,43 +78,40 @@ fn print(facts: &Facts, mode: Mode, colors: Look, time: &dyn Fn(DateTime<Utc>) -
         let named = format!("{word} [{state}]");
         states.add_row([cell(n.to_string(), tone), cell(named, tone)]);
     }
-    println!("{}", text(&states));
+    out!("{}", text(&states));
     if mode == Mode::Shadow {
-        println!("Mode: shadow. Nothing is sent; what is accepted here was only rehearsed.");
+        out!("Mode: shadow. Nothing is sent; what is accepted here was only rehearsed.");
     }
     let next = facts.next_due.as_deref().and_then(|at| at.parse().ok()).map_or_else(|| "nothing waits".to_owned(), time);
-    println!("Next due: {next}");
+    out!("Next due: {next}");
     for source in &facts.sources {
         let at = source.last_snapshot_at.map_or_else(|| "never".to_owned(), time);
-        println!("Source {}: {} sessions, last snapshot {at}", source.name, source.sessions);
+        out!("Source {}: {} sessions, last snapshot {at}", source.name, source.sessions);
     }
     if !facts.omissions.is_empty() {
         let mut omissions = table(colors, &["", "Not sent because"]);
         for (reason, n) in &facts.omissions {
             omissions.add_row([n.to_string(), words::with_code(reason, None)].map(|text| cell(text, Tone::Quiet)));
         }
-        println!("{}", text(&omissions));
+        out!("{}", text(&omissions));
     }
     if facts.guarded > 0 {
-        println!(
-            "{}",
-            in_lines(&format!("Guard: {} sessions changed at once and wait for somebody: punctual guard show", facts.guarded), 2)
-        );
+        out!("{}", in_lines(&format!("Guard: {} sessions changed at once and wait for somebody: punctual guard show", facts.guarded), 2));
     }
     if facts.lapsed > 0 {
-        println!(
+        out!(
             "{}",
             in_lines(&format!("Too late: {} messages of the last day were not sent in time: punctual unreachable", facts.lapsed), 2)
         );
     }
     if facts.undelivered > 0 {
-        println!(
+        out!(
             "{}",
             in_lines(&format!("Undelivered: {} messages of coming sessions did not arrive: punctual unreachable", facts.undelivered), 2)
         );
     }
     if facts.unread > 0 {
-        println!(
+        out!(
             "{}",
             in_lines(
                 &format!("Replies: {} texts that people wrote wait for somebody to read them: punctual replies list", facts.unread),
@@ -123,6 +120,6 @@ fn print(facts: &Facts, mode: Mode, colors: Look, time: &dyn Fn(DateTime<Utc>) -
         );
     }
     for line in &facts.quarantined {
-        println!("{}", in_lines(&format!("Record at fault: {line}"), 2));
+        out!("{}", in_lines(&format!("Record at fault: {line}"), 2));
     }
 }

@@ -55,9 +55,9 @@ pub(super) enum StoreCommand {
 
 fn migrate(server: &Server) -> anyhow::Result<Exit> {
     match PostgresOutbox::migrate(server)? {
-        (from, to) if from == to => println!("The {} has schema version {to} already: nothing was changed.", server.shown()),
-        (0, to) => println!("The {} has schema version {to} now: the daemon can be started.", server.shown()),
-        (from, to) => println!("The {} has schema version {to} now, in place of {from}.", server.shown()),
+        (from, to) if from == to => out!("The {} has schema version {to} already: nothing was changed.", server.shown()),
+        (0, to) => out!("The {} has schema version {to} now: the daemon can be started.", server.shown()),
+        (from, to) => out!("The {} has schema version {to} now, in place of {from}.", server.shown()),
     }
     Ok(Exit::Done)
 }
@@ -75,7 +75,7 @@ pub(super) fn store(config: &Config, command: &StoreCommand) -> anyhow::Result<E
         (StoreCommand::Rekey { .. }, Some(StoreUrl::Sqlite(path))) => path,
         (StoreCommand::Rekey { to }, Some(StoreUrl::Postgres(server))) => return rekey_database(config, server, to.as_deref()),
         (StoreCommand::Migrate, Some(StoreUrl::Sqlite(_))) => {
-            println!("The store is a file: the daemon brings its schema up to date when it starts. There is nothing to do.");
+            out!("The store is a file: the daemon brings its schema up to date when it starts. There is nothing to do.");
             return Ok(Exit::Done);
         }
         (StoreCommand::Migrate, Some(StoreUrl::Postgres(server))) => return migrate(server),
@@ -88,9 +88,9 @@ pub(super) fn store(config: &Config, command: &StoreCommand) -> anyhow::Result<E
         sealed_anew(&store).await?;
         if !new.is(key) {
             let file = config.raw.store.key_file.as_deref().unwrap_or(Path::new("[store] key_file"));
-            println!("All of it is sealed with the new key. Until the last step either key opens it.");
-            println!("Put the new key's file in place of {}, restart the daemon if it is a systemd credential, and say", file.display());
-            println!("once more: punctual store rekey");
+            out!("All of it is sealed with the new key. Until the last step either key opens it.");
+            out!("Put the new key's file in place of {}, restart the daemon if it is a systemd credential, and say", file.display());
+            out!("once more: punctual store rekey");
             return Ok(Exit::Attention);
         }
         finish(&store, path).await
@@ -102,7 +102,7 @@ fn rekey_database(config: &Config, server: &Server, to: Option<&Path>) -> anyhow
     let Some(key) = &config.store_key else { bail!(NOT_SEALED) };
     let Some(to) = to else {
         drop(crate::daemon::look_at_store(config)?);
-        println!("The store has one key, that of [store] key_file. For another one: punctual store rekey --to FILE");
+        out!("The store has one key, that of [store] key_file. For another one: punctual store rekey --to FILE");
         return Ok(Exit::Done);
     };
     let new = if to.exists() { written_before(to, key)? } else { key.successor().map_err(anyhow::Error::msg)? };
@@ -116,10 +116,10 @@ fn rekey_database(config: &Config, server: &Server, to: Option<&Path>) -> anyhow
     bar.done();
     let rows = rows?;
     let file = config.raw.store.key_file.as_deref().unwrap_or(Path::new("[store] key_file"));
-    println!(
+    out!(
         "All of it, {rows} rows, is sealed with the new key, and the old one opens it no more. Every row of the ledger follows from the one before it."
     );
-    println!(
+    out!(
         "Put {} in place of {}, and start the daemon. What was backed up before opens with the old key: keep it as long.",
         to.display(),
         file.display()
@@ -138,7 +138,7 @@ async fn begun(store: &SqliteOutbox, to: Option<&Path>, key: &StoreKey) -> anyho
     }
     let Some(to) = to else {
         if store.verify_ledger(None).await?.findings.is_empty() {
-            println!("The store has one key, that of [store] key_file. For another one: punctual store rekey --to FILE");
+            out!("The store has one key, that of [store] key_file. For another one: punctual store rekey --to FILE");
             return Ok(None);
         }
         bail!("the ledger is not as it was written: see punctual ledger verify");
@@ -203,12 +203,10 @@ async fn finish(store: &SqliteOutbox, path: &Path) -> anyhow::Result<Exit> {
     if let Some(finding) = verified.findings.first() {
         bail!("the ledger is not as it was written: {finding}; see punctual ledger verify");
     }
-    println!("The store has its new key, and the old one opens it no more. Every row of the ledger follows from the one before it.");
-    println!("Copies that were made before open with the old key: keep it as long as you keep them, or make a new backup.");
+    out!("The store has its new key, and the old one opens it no more. Every row of the ledger follows from the one before it.");
+    out!("Copies that were made before open with the old key: keep it as long as you keep them, or make a new backup.");
     if !store.has_forgotten() {
-        println!(
-            "Somebody reads the store just now: what the old key sealed leaves the log beside it with the next writes, or the next stop."
-        );
+        out!("Somebody reads the store just now: what the old key sealed leaves the log beside it with the next writes, or the next stop.");
     }
     Ok(Exit::Done)
 }

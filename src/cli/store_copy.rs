@@ -24,15 +24,15 @@ pub(super) fn run(config: &Config, from: &str, to: &str) -> anyhow::Result<Exit>
     let copied = copy((&left, &new), config.store_key.as_ref(), WallClock.now(), |rows| bar.counted(rows));
     bar.done();
     let copied = copied.context("the copy did not end")?;
-    println!("Copied {} rows, {} of them of the ledger; every row of that follows from the one before it.", copied.rows, copied.ledger);
+    out!("Copied {} rows, {} of them of the ledger; every row of that follows from the one before it.", copied.rows, copied.ledger);
     if copied.held {
-        println!("An earlier copy to the same place did not end: what is due is held at the next start, as after a restore.");
+        out!("An earlier copy to the same place did not end: what is due is held at the next start, as after a restore.");
     }
     if let Some(users) = users {
         put_users(config, &new, &users)?;
     }
-    println!("From here on the store is {}; {} is refused.", new.shown(), left.shown());
-    println!("Next: set [store] url = {to:?}, and start the daemon. Keep the old one until the new one is in your backups.");
+    out!("From here on the store is {}; {} is refused.", new.shown(), left.shown());
+    out!("Next: set [store] url = {to:?}, and start the daemon. Keep the old one until the new one is in your backups.");
     Ok(Exit::Done)
 }
 
@@ -49,13 +49,13 @@ fn users_of(config: &Config, store: &StoreLocation) -> anyhow::Result<Option<Acc
 fn put_users(config: &Config, new: &StoreLocation, users: &Access) -> anyhow::Result<()> {
     let StoreLocation::Database(server, practice) = new else {
         file::write(Path::new(USERS), users).map_err(anyhow::Error::msg)?;
-        println!("Users and tokens stood in the old store. They are in {USERS} now: set [server] users_file to it, in the place of users.");
+        out!("Users and tokens stood in the old store. They are in {USERS} now: set [server] users_file to it, in the place of users.");
         return Ok(());
     };
     let outbox = PostgresOutbox::open(server, practice, outbox::Access::Command, config.store_key.as_ref())?;
     let put = runtime()?.block_on(outbox.put_users(0, &users.to_text().map_err(anyhow::Error::msg)?))?;
     ensure!(put, "users and tokens of the old store could not be put into the new one: somebody else was faster");
-    println!("Users and tokens went along.");
+    out!("Users and tokens went along.");
     Ok(())
 }
 

@@ -66,7 +66,7 @@ pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, co
                 // Masked, as everywhere.
                 let deed = format!("{address}, by {}", account());
                 let added = store.suppress(now, &address, kind, Some(&deed)).await?;
-                println!("{}", if added { "added" } else { "was there already" });
+                out!("{}", if added { "added" } else { "was there already" });
             }
             SuppressCommand::Remove { address: raw } => {
                 // A key of the list, or the address itself.
@@ -76,7 +76,7 @@ pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, co
                 if !store.unsuppress(now, &key, Some(&format!("by {}", account()))).await? {
                     bail!("it is not on the list");
                 }
-                println!("removed: planned messages go again from the next walk on");
+                out!("removed: planned messages go again from the next walk on");
             }
         }
         Ok(Exit::Done)
@@ -108,7 +108,7 @@ async fn import(config: &Config, file: &Path) -> anyhow::Result<()> {
     let from = SqliteOutbox::open(&format!("sqlite://{}", file.display()), Access::Command)?.suppressed().await?;
     let all = from.len();
     let added = take_over_suppressions(config, from, WallClock.now()).await?;
-    println!("{added} of {all} addresses taken over; the others were there already");
+    out!("{added} of {all} addresses taken over; the others were there already");
     Ok(())
 }
 
@@ -116,7 +116,7 @@ fn list(all: &[SuppressedAddress], json: bool, (colors, zone): (Look, &Zone)) ->
     let now = WallClock.now();
     if json {
         for one in all {
-            println!("{}", serde_json::to_string(one)?);
+            out!("{}", serde_json::to_string(one)?);
         }
         return Ok(());
     }
@@ -131,6 +131,6 @@ fn list(all: &[SuppressedAddress], json: bool, (colors, zone): (Look, &Zone)) ->
         ];
         rows.add_row(cells.into_iter().map(|t| cell(t, Tone::Plain)));
     }
-    println!("{}\n{}", text(&rows), counted(all.len(), "address", "addresses"));
+    out!("{}\n{}", text(&rows), counted(all.len(), "address", "addresses"));
     Ok(())
 }

@@ -104,7 +104,7 @@ fn list(config: &Config, locale: Option<&str>, json: bool, look: Look) -> anyhow
     }
     if json {
         for row in &rows {
-            println!("{}", serde_json::to_string(row)?);
+            out!("{}", serde_json::to_string(row)?);
         }
         return Ok(Exit::Done);
     }
@@ -118,12 +118,12 @@ fn list(config: &Config, locale: Option<&str>, json: bool, look: Look) -> anyhow
         };
         shown.add_row([cell(row.file.as_str(), tone), cell(says, tone)]);
     }
-    println!("{}", text(&shown));
+    out!("{}", text(&shown));
     if let Some(dir) = &config.render.template_dir {
-        println!("Your own are in {}", dir.display());
+        out!("Your own are in {}", dir.display());
     } else {
-        println!("None of your own: [templates] dir is not set.");
-        println!("`punctual templates copy DIR --locale en-US` makes a folder of them.");
+        out!("None of your own: [templates] dir is not set.");
+        out!("`punctual templates copy DIR --locale en-US` makes a folder of them.");
     }
     Ok(Exit::Done)
 }
@@ -155,13 +155,13 @@ fn copy(args: &CopyArgs) -> anyhow::Result<Exit> {
             continue;
         }
         write(&to, source)?;
-        println!("{}", to.display());
+        out!("{}", to.display());
         written += 1;
     }
     if written == 0 {
         bail!("nothing was written");
     }
-    println!("Change them, then: punctual check; punctual preview. ([templates] dir = {:?})", args.dir.display().to_string());
+    out!("Change them, then: punctual check; punctual preview. ([templates] dir = {:?})", args.dir.display().to_string());
     Ok(Exit::Done)
 }
 
@@ -183,18 +183,18 @@ fn diff(config: &Config, json: bool, look: Look) -> anyhow::Result<Exit> {
         differs = true;
         if json {
             let of = |sign: char| changes.iter().filter(|(s, _)| *s == sign).map(|(_, line)| *line).collect::<Vec<_>>();
-            println!("{}", serde_json::json!({ "file": name, "shipped": of('-'), "own": of('+') }));
+            out!("{}", serde_json::json!({ "file": name, "shipped": of('-'), "own": of('+') }));
             continue;
         }
-        println!("{name}");
+        out!("{name}");
         for (sign, line) in &changes {
-            println!("{}", look.text(&format!("{sign} {line}"), if *sign == '+' { Tone::Good } else { Tone::Bad }));
+            out!("{}", look.text(&format!("{sign} {line}"), if *sign == '+' { Tone::Good } else { Tone::Bad }));
         }
     }
     if !differs && !json {
         match &config.render.template_dir {
-            Some(dir) => println!("The templates in {} say what came with the program.", dir.display()),
-            None => println!("No folder is named ([templates] dir): messages say what came with the program."),
+            Some(dir) => out!("The templates in {} say what came with the program.", dir.display()),
+            None => out!("No folder is named ([templates] dir): messages say what came with the program."),
         }
     }
     Ok(if differs { Exit::Attention } else { Exit::Done })

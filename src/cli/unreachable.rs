@@ -17,7 +17,7 @@ pub(super) fn unreachable(config: Config, json: bool, colors: Look) -> anyhow::R
     let rows = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config)?, now).await?) })?;
     if json {
         for row in &rows {
-            println!("{}", serde_json::to_string(row)?);
+            out!("{}", serde_json::to_string(row)?);
         }
     } else {
         let mut shown = table(colors, &["Starts", "Person", "Because"]);
@@ -30,7 +30,7 @@ pub(super) fn unreachable(config: Config, json: bool, colors: Look) -> anyhow::R
         }
         let people = people(&rows);
         let them = if people == 1 { "1 person".to_owned() } else { format!("{people} people") };
-        println!("{}\n{them} will not be reached", text(&shown));
+        out!("{}\n{them} will not be reached", text(&shown));
     }
     Ok(if rows.is_empty() { Exit::Done } else { Exit::Attention })
 }

@@ -41,7 +41,7 @@ pub(super) fn why(config: Config, args: &WhyArgs, json: bool, look: Look) -> any
     }
     for person in &people {
         if json {
-            println!("{}", serde_json::to_string(person)?);
+            out!("{}", serde_json::to_string(person)?);
         } else {
             print(person, &|text| words::clocked(text, &|at| look.time(at, &zone, now)));
         }
@@ -50,32 +50,32 @@ pub(super) fn why(config: Config, args: &WhyArgs, json: bool, look: Look) -> any
 }
 
 fn print(person: &Person, time: &dyn Fn(&str) -> String) {
-    let say = |line: String, set_in: usize| println!("{}", in_lines(&line, set_in));
-    println!("Session {}, participation {} ({:?}), source {}", person.session_id, person.participation_id, person.role, person.source);
-    println!("\n  Looked at, in this order:");
+    let say = |line: String, set_in: usize| out!("{}", in_lines(&line, set_in));
+    out!("Session {}, participation {} ({:?}), source {}", person.session_id, person.participation_id, person.role, person.source);
+    out!("\n  Looked at, in this order:");
     for (name, value) in &person.inputs {
         say(format!("    {name:<26} {}", time(value)), 31);
     }
-    println!("\n  Decided now:");
+    out!("\n  Decided now:");
     for said in &person.decisions {
         let due = said.due_at.as_ref().map_or_else(String::new, |t| format!(" at {}", time(t)));
         let why = said.reason.map_or_else(String::new, |reason| format!(": {}", words::with_code(reason.as_str(), said.detail.as_deref())));
         say(format!("    {:<26} {}{due}{why}", said.what, said.verdict), 31);
     }
-    println!("\n  In the outbox:");
+    out!("\n  In the outbox:");
     for notice in &person.notices {
         let reason = notice.reason.map_or_else(String::new, |r| format!(": {}", words::with_code(r.as_str(), None)));
         let state = notice.state.parse().map_or(notice.state, words::state);
         say(format!("    {:<26} {state} [{}]{reason}, to {}", notice.what, notice.state, notice.to), 31);
         let due = format!("due {}", time(&notice.due_at));
         let next = notice.next_attempt_at.as_ref().map(|t| time(t)).map_or_else(String::new, |t| format!(", next attempt {t}"));
-        println!("      {due}{next}");
-        println!("      key {}", notice.key);
+        out!("      {due}{next}");
+        out!("      key {}", notice.key);
         for row in &notice.history {
             let step = [row.from_state, row.to_state].into_iter().flatten().map(State::as_str).collect::<Vec<_>>().join(" -> ");
             let detail = row.detail.as_deref().map_or_else(String::new, time);
             say(format!("      {:<16} {:<24} {step}  {}", time(&rfc3339(row.at)), words::event(&row.event), detail), 23);
         }
     }
-    println!();
+    out!();
 }

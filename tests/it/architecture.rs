@@ -243,6 +243,17 @@ fn nothing_has_a_name_that_says_nothing() {
     assert_eq!(found, [] as [&str; 0]);
 }
 
+/// `println!` panics when nobody reads any more (`preview | head`): commands write with `out!`.
+#[test]
+fn commands_write_with_out() {
+    let prints = |code: &str| {
+        code.split(|letter: char| !letter.is_alphanumeric() && !"_!".contains(letter)).any(|word| ["println!", "print!"].contains(&word))
+    };
+    assert!(prints("if x { println!(\"a\") }") && !prints("eprintln!(\"a\"); out!(\"a\")"));
+    let found: Vec<String> = files().into_iter().filter(|file| prints(&file.code)).map(|file| file.path).collect();
+    assert_eq!(found, [] as [&str; 0]);
+}
+
 #[test]
 fn files_and_functions_are_short_enough_to_read() {
     let mut found = BTreeMap::new();

@@ -114,7 +114,7 @@ struct Play {
 }
 
 pub(super) fn demo(dir: &Path, count: u8, colors: Look) -> anyhow::Result<Exit> {
-    println!(
+    out!(
         "Punctual's demo of several nodes, in {}: {count} daemons over one PostgreSQL database, folders in place of a mail server.\n",
         dir.display()
     );
@@ -155,7 +155,7 @@ impl Play {
     }
 
     fn says(&self, what: &str) {
-        println!("{:>4} s  {what}", self.begun.elapsed().as_secs());
+        out!("{:>4} s  {what}", self.begun.elapsed().as_secs());
     }
 
     async fn runs(&mut self) -> anyhow::Result<()> {
@@ -235,20 +235,20 @@ impl Play {
                 cell(is.0.to_owned(), is.1),
             ]);
         }
-        println!("\n{}", text(&shown));
+        out!("\n{}", text(&shown));
         let (copies, states) = (self.copies(), self.store.status().await?.by_state);
         let once: BTreeSet<&String> = copies.iter().collect();
         let doubtful = states.get(&State::Unknown).copied().unwrap_or_default();
-        println!("{} messages were handed over; {} of them twice.", copies.len(), copies.len() - once.len());
+        out!("{} messages were handed over; {} of them twice.", copies.len(), copies.len() - once.len());
         if doubtful > 0 {
-            println!(
+            out!(
                 "{doubtful} are in doubt: they were being handed over when the node was killed, and nobody can know. They go again after ten minutes."
             );
         }
         let verified = self.store.verify_ledger(None).await?;
         ensure!(verified.findings.is_empty(), "the ledger is not as it was written: {:?}", verified.findings);
-        println!("The ledger is as it was written, over all nodes.\n\nLook at:\n  {}/*/log    what each of them did", self.dir.display());
-        println!("  {}/*/mail   every message as a file", self.dir.display());
+        out!("The ledger is as it was written, over all nodes.\n\nLook at:\n  {}/*/log    what each of them did", self.dir.display());
+        out!("  {}/*/mail   every message as a file", self.dir.display());
         Ok(())
     }
 }

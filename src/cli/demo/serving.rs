@@ -158,7 +158,7 @@ pub(super) async fn serve(file: &Path, folder: &Path, at: DateTime<Utc>) -> anyh
     let told = Arc::clone(&engine);
     let telling = tokio::spawn(async move {
         let address = told.address().await;
-        println!("Open this in a browser; Ctrl-C ends it:\n\n  http://{address}/demo?key={key}\n");
+        out!("Open this in a browser; Ctrl-C ends it:\n\n  http://{address}/demo?key={key}\n");
         tokio::signal::ctrl_c().await.ok();
         stop.send_replace(true);
     });

@@ -57,8 +57,8 @@ pub(super) fn watch(config: &Config, args: &WatchArgs) -> anyhow::Result<Exit> {
         bail!("{} is no folder", dir.display());
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).with_context(|| format!("cannot listen at port {}", args.port))?;
-    println!("http://{}/ shows each message, and loads again when a file in {} is saved.", listener.local_addr()?, dir.display());
-    println!("Nothing is sent. Ctrl-C ends it.");
+    out!("http://{}/ shows each message, and loads again when a file in {} is saved.", listener.local_addr()?, dir.display());
+    out!("Nothing is sent. Ctrl-C ends it.");
     let settings = Settings { template_dir: Some(dir.clone()), ..config.render.clone() };
     let bench = Arc::new(Bench { dir, settings, made: Mutex::default() });
     for stream in listener.incoming().flatten() {
