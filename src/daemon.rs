@@ -278,7 +278,7 @@ impl Engine {
     async fn read_bounces(&self) -> Result<(), StoreError> {
         let Some((maildir, _)) = &self.bounces else { return Ok(()) };
         let noted = maildir::poll(maildir, &*self.outbox, &*self.clock).await?;
-        noted.into_iter().for_each(|fate| self.monitors.feedback.receipt(Channel::Email, fate));
+        noted.into_iter().for_each(|status| self.monitors.feedback.receipt(Channel::Email, status));
         Ok(())
     }
 

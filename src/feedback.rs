@@ -20,7 +20,7 @@ pub struct DeliveryReport {
     /// The client reference that we gave it (see `Message::reference`).
     pub ours: Option<String>,
     /// What became of the message.
-    pub fate: DeliveryStatus,
+    pub status: DeliveryStatus,
     /// The provider's error, redacted.
     pub detail: Option<String>,
     /// What that says about the address.

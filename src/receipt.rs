@@ -65,7 +65,7 @@ impl fmt::Display for DeliveryStatus {
 impl FromStr for DeliveryStatus {
     type Err = String;
     fn from_str(s: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|fate| fate.as_str() == s).ok_or_else(|| format!("{s:?} is no receipt"))
+        Self::ALL.into_iter().find(|status| status.as_str() == s).ok_or_else(|| format!("{s:?} is no receipt"))
     }
 }
 
@@ -82,7 +82,7 @@ pub enum About {
 pub struct Receipt {
     pub about: About,
     /// What became of it.
-    pub fate: DeliveryStatus,
+    pub status: DeliveryStatus,
     /// The provider's error, redacted.
     pub detail: Option<String>,
     /// What it says about the address, which is remembered in the same transaction.
@@ -104,7 +104,7 @@ impl Receipt {
 
     /// For the ledger: `undelivered: 30005`.
     pub(crate) fn in_words(&self) -> String {
-        self.detail.as_ref().map_or_else(|| self.fate.to_string(), |detail| format!("{}: {detail}", self.fate))
+        self.detail.as_ref().map_or_else(|| self.status.to_string(), |detail| format!("{}: {detail}", self.status))
     }
 }
 
@@ -132,7 +132,8 @@ pub struct Undelivered {
     /// When the session starts.
     pub start: DateTime<Utc>,
     /// `undelivered` or `failed`.
-    pub fate: DeliveryStatus,
+    #[serde(rename = "fate")]
+    pub status: DeliveryStatus,
     /// The provider's error, redacted.
     pub detail: Option<String>,
     /// When that became known.
@@ -150,7 +151,7 @@ mod tests {
     #[test]
     fn a_later_word_replaces_an_earlier_one_and_none_goes_back() {
         use DeliveryStatus::{Delivered, Failed, Sent, Undelivered};
-        for (before, fate, replaces) in [
+        for (before, status, replaces) in [
             (None, Sent, true),
             (None, Delivered, true),
             (Some(Sent), Sent, false),
@@ -164,10 +165,10 @@ mod tests {
             (Some(Delivered), Failed, false),
             (Some(Delivered), Delivered, false),
         ] {
-            assert_eq!(fate.replaces(before), replaces, "{before:?} {fate:?}");
+            assert_eq!(status.replaces(before), replaces, "{before:?} {status:?}");
         }
-        for fate in DeliveryStatus::ALL {
-            assert_eq!(fate.as_str().parse(), Ok(fate));
+        for status in DeliveryStatus::ALL {
+            assert_eq!(status.as_str().parse(), Ok(status));
         }
     }
 }

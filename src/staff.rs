@@ -87,7 +87,7 @@ impl Why {
             Self::Held => "held",
             Self::Rejected => "rejected",
             Self::Unknown => "unknown",
-            Self::Undelivered(fate) => fate.as_str(),
+            Self::Undelivered(status) => status.as_str(),
             Self::Guarded(kind) => kind.as_str(),
             Self::Wrote => "wrote",
         }
@@ -170,7 +170,7 @@ impl ConcernFinder<'_> {
         let theirs = self.undelivered.iter().filter(|u| (u.session_id, u.participation_id) == (session.id, person.id));
         let lost = theirs.into_iter().find(|u| !self.arrived_again(u.key, known))?;
         let what = lost.rule.as_ref().map_or_else(|| lost.occasion.to_string(), |rule| format!("{} {rule}", lost.occasion));
-        let (why, detail) = (Why::Undelivered(lost.fate), lost.detail.clone());
+        let (why, detail) = (Why::Undelivered(lost.status), lost.detail.clone());
         Some(Concern { what: Some(what), why, detail, ..self.of_person(session, person) })
     }
 

@@ -29,14 +29,14 @@ pub(super) fn bounce(config: Config) -> anyhow::Result<Exit> {
             return Ok(Exit::Code(NO_REPORT));
         }
     };
-    let fate = report.fate;
+    let status = report.status;
     let taken = runtime()?.block_on(async {
         let store = open_store(&config, false)?;
         anyhow::Ok(receipts::take(&*store, report, WallClock.now()).await?)
     });
     match taken {
-        Ok(Received::Noted(key)) => out!("{key}: {fate}"),
-        Ok(Received::Known(key)) => out!("{key}: {fate}, which says nothing new"),
+        Ok(Received::Noted(key)) => out!("{key}: {status}"),
+        Ok(Received::Known(key)) => out!("{key}: {status}, which says nothing new"),
         Ok(Received::Unmatched) => out!("about no message that was sent lately"),
         Err(error) => {
             eprintln!("punctual: {error:#}");

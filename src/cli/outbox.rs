@@ -227,9 +227,9 @@ async fn show(desk: &Desk, key: NoticeKey, json: bool) -> anyhow::Result<Exit> {
             d.reply.as_deref().unwrap_or("")
         );
         out!("{}", in_lines(line.trim_end(), 2));
-        if let (Some(fate), Some(at)) = (d.receipt, d.receipt_at) {
+        if let (Some(status), Some(at)) = (d.receipt, d.receipt_at) {
             let detail = d.receipt_detail.as_ref().map_or_else(String::new, |text| format!(": {text}"));
-            out!("{}", in_lines(&format!("  receipt at {}: {fate}{detail}", rfc3339(at)), 4));
+            out!("{}", in_lines(&format!("  receipt at {}: {status}{detail}", rfc3339(at)), 4));
         }
     }
     Ok(Exit::Done)

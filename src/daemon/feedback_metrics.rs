@@ -13,7 +13,7 @@ type Label = (&'static str, &'static str);
 
 /// Counters. What `punctual bounce` takes is another process's.
 pub(super) struct FeedbackMetrics {
-    /// By channel and fate.
+    /// By channel and status.
     receipts: Family<[Label; 2], Counter>,
     /// By what they were taken for.
     replies: Family<[Label; 1], Counter>,
@@ -24,15 +24,15 @@ impl Default for FeedbackMetrics {
     fn default() -> Self {
         let (receipts, replies) = (Family::default(), Family::default());
         for channel in [Channel::Email, Channel::Sms] {
-            DeliveryStatus::ALL.into_iter().for_each(|fate| drop(receipts.get_or_create(&of_receipt(channel, fate))));
+            DeliveryStatus::ALL.into_iter().for_each(|status| drop(receipts.get_or_create(&of_receipt(channel, status))));
         }
         Word::ALL.into_iter().for_each(|word| drop(replies.get_or_create(&of_reply(word))));
         Self { receipts, replies }
     }
 }
 
-fn of_receipt(channel: Channel, fate: DeliveryStatus) -> [Label; 2] {
-    [("channel", channel.as_str()), ("fate", fate.as_str())]
+fn of_receipt(channel: Channel, status: DeliveryStatus) -> [Label; 2] {
+    [("channel", channel.as_str()), ("fate", status.as_str())]
 }
 
 fn of_reply(word: Word) -> [Label; 1] {
@@ -41,8 +41,8 @@ fn of_reply(word: Word) -> [Label; 1] {
 
 impl FeedbackMetrics {
     /// A receipt that said something new.
-    pub(super) fn receipt(&self, channel: Channel, fate: DeliveryStatus) {
-        self.receipts.get_or_create(&of_receipt(channel, fate)).inc();
+    pub(super) fn receipt(&self, channel: Channel, status: DeliveryStatus) {
+        self.receipts.get_or_create(&of_receipt(channel, status)).inc();
     }
 
     /// A reply that was not taken before.

@@ -252,10 +252,10 @@ impl web::Intake for Intake {
     }
 
     async fn receipt(&self, report: DeliveryReport) -> Result<(), Declined> {
-        let fate = report.fate;
+        let status = report.status;
         let taken = receipts::take_early(&**self.engine.outbox(), report, &*self.engine.clock).await;
         if let Received::Noted(_) = taken.map_err(|error| self.fail(error))? {
-            self.engine.monitors.feedback.receipt(Channel::Sms, fate);
+            self.engine.monitors.feedback.receipt(Channel::Sms, status);
         }
         Ok(())
     }

@@ -39,9 +39,9 @@ pub async fn poll(maildir: &Path, outbox: &dyn Outbox, clock: &dyn Clock) -> Res
         };
         let flags = match read {
             Ok(report) => {
-                let fate = report.fate;
+                let status = report.status;
                 if let Received::Noted(_) = receipts::take(outbox, report, clock.now()).await? {
-                    noted.push(fate);
+                    noted.push(status);
                 }
                 ":2,S"
             }

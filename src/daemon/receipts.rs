@@ -54,17 +54,17 @@ pub async fn take(outbox: &dyn Outbox, report: DeliveryReport, now: DateTime<Utc
 }
 
 fn told(received: Received, report: &DeliveryReport) -> Received {
-    let fate = report.fate;
+    let status = report.status;
     match received {
-        Received::Noted(key) => tracing::info!(%key, %fate, "receipt"),
-        Received::Known(key) => tracing::debug!(%key, %fate, "a receipt that says nothing new"),
-        Received::Unmatched => tracing::warn!(%fate, "a receipt of no message that was handed over"),
+        Received::Noted(key) => tracing::info!(%key, fate = %status, "receipt"),
+        Received::Known(key) => tracing::debug!(%key, fate = %status, "a receipt that says nothing new"),
+        Received::Unmatched => tracing::warn!(fate = %status, "a receipt of no message that was handed over"),
     }
     received
 }
 
 async fn look(outbox: &dyn Outbox, report: DeliveryReport, now: DateTime<Utc>) -> Result<Received> {
-    let DeliveryReport { reference, ours, fate, detail, remember, recipient } = report;
+    let DeliveryReport { reference, ours, status, detail, remember, recipient } = report;
     let mut received = Received::Unmatched;
     // Our own reference first: nobody else has the same.
     let ours = find(outbox, ours.as_deref(), now).await?.map(About::Notice);
@@ -75,7 +75,7 @@ async fn look(outbox: &dyn Outbox, report: DeliveryReport, now: DateTime<Utc>) -
         // Of a message that is handed over only between this look and the next step nobody knows yet what may not be repeated: nothing is.
         let unsaid = unsaid(outbox, &about).await?;
         let detail = unsaid.zip(detail.as_ref()).map(|(unsaid, detail)| unsaid.left_out(detail));
-        received = outbox.receive(now, Receipt { about, fate, detail, remember, recipient: recipient.clone() }).await?;
+        received = outbox.receive(now, Receipt { about, status, detail, remember, recipient: recipient.clone() }).await?;
     }
     Ok(received)
 }

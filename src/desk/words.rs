@@ -61,8 +61,8 @@ pub fn end(end: &AttemptEnd) -> &str {
 }
 
 /// What became of a message that was sent, as the provider or a mail server said later.
-pub fn fate(fate: DeliveryStatus, channel: Channel) -> &'static str {
-    match (fate, channel) {
+pub fn delivery(status: DeliveryStatus, channel: Channel) -> &'static str {
+    match (status, channel) {
         (DeliveryStatus::Sent, _) => "On its way",
         (DeliveryStatus::Undelivered | DeliveryStatus::Failed, Channel::Email) => "Came back",
         (DeliveryStatus::Undelivered | DeliveryStatus::Failed, Channel::Sms) => "Did not arrive",

@@ -81,7 +81,7 @@ fn field(fields: &Fields, name: &str) -> Option<String> {
 
 /// What a type says: a mask of bits, as in a dlr-mask, and several may be set (34: undelivered, as it has expired). `None`: nothing that is known.
 ///
-/// | bit | says | fate |
+/// | bit | says | status |
 /// |---|---|---|
 /// | 1 | delivered | delivered |
 /// | 2 | not delivered | undelivered |
@@ -90,7 +90,7 @@ fn field(fields: &Fields, name: &str) -> Option<String> {
 /// | 32, 64 | expired; its end is not known | undelivered: nobody can say that it arrived |
 ///
 /// Of several the worst counts: what is wrongly listed is looked at, what is wrongly left out is not.
-fn fate(mask: u32) -> Option<DeliveryStatus> {
+fn status(mask: u32) -> Option<DeliveryStatus> {
     let has = |bits: u32| mask & bits != 0;
     match () {
         () if has(16) => Some(DeliveryStatus::Failed),
@@ -102,11 +102,11 @@ fn fate(mask: u32) -> Option<DeliveryStatus> {
 }
 
 fn report(fields: &Fields) -> Option<DeliveryReport> {
-    let fate = fate(field(fields, "type")?.trim().parse().ok()?)?;
+    let status = status(field(fields, "type")?.trim().parse().ok()?)?;
     let detail = field(fields, "answer")
-        .filter(|_| matches!(fate, DeliveryStatus::Undelivered | DeliveryStatus::Failed))
+        .filter(|_| matches!(status, DeliveryStatus::Undelivered | DeliveryStatus::Failed))
         .map(|text| redacted(&text));
-    Some(DeliveryReport { reference: None, ours: Some(field(fields, "ref")?), fate, detail, remember: None, recipient: None })
+    Some(DeliveryReport { reference: None, ours: Some(field(fields, "ref")?), status, detail, remember: None, recipient: None })
 }
 
 fn reply(fields: &Fields, answered: bool) -> Option<Reply> {
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn reports() {
-        for (kind, fate) in [
+        for (kind, status) in [
             ("1", Some(DeliveryStatus::Delivered)),
             ("2", Some(DeliveryStatus::Undelivered)),
             ("4", Some(DeliveryStatus::Sent)),
@@ -152,9 +152,9 @@ mod tests {
             ("", None),
         ] {
             let report = report(&parse(&format!("ref=abc&type={kind}&answer=ERR+no%20route")));
-            assert_eq!(report.as_ref().map(|r| r.fate), fate, "{kind}");
+            assert_eq!(report.as_ref().map(|r| r.status), status, "{kind}");
             let shown =
-                fate.filter(|f| matches!(f, DeliveryStatus::Undelivered | DeliveryStatus::Failed)).map(|_| "ERR no route".to_owned());
+                status.filter(|f| matches!(f, DeliveryStatus::Undelivered | DeliveryStatus::Failed)).map(|_| "ERR no route".to_owned());
             assert_eq!(report.and_then(|r| r.detail), shown);
         }
         assert_eq!(report(&parse("type=1")), None);

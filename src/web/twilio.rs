@@ -176,18 +176,18 @@ fn status(form: &Form) -> Option<&str> {
 
 /// A status callback, with our reference from its address.
 fn report(form: &Form, ours: Option<String>) -> Option<DeliveryReport> {
-    let fate = match status(form)? {
+    let status = match status(form)? {
         "delivered" | "read" => DeliveryStatus::Delivered,
         "undelivered" => DeliveryStatus::Undelivered,
         "failed" | "canceled" => DeliveryStatus::Failed,
         // Accepted, scheduled, queued, sending, sent: Twilio has it.
         _ => DeliveryStatus::Sent,
     };
-    let code = field(form, "ErrorCode").filter(|_| matches!(fate, DeliveryStatus::Undelivered | DeliveryStatus::Failed));
+    let code = field(form, "ErrorCode").filter(|_| matches!(status, DeliveryStatus::Undelivered | DeliveryStatus::Failed));
     Some(DeliveryReport {
         reference: sid(form),
         ours,
-        fate,
+        status,
         detail: code.map(redacted),
         remember: code.and_then(|code| remember(code.parse().ok()?)),
         recipient: None,
@@ -359,7 +359,7 @@ mod tests {
 
     #[test]
     fn statuses() {
-        for (text, fate, detail, remember) in [
+        for (text, status, detail, remember) in [
             ("MessageStatus=queued", DeliveryStatus::Sent, None, None),
             ("MessageStatus=sent", DeliveryStatus::Sent, None, None),
             ("MessageStatus=delivered", DeliveryStatus::Delivered, None, None),
@@ -371,7 +371,7 @@ mod tests {
             ("MessageStatus=delivered&ErrorCode=30005", DeliveryStatus::Delivered, None, None),
         ] {
             let report = report(&form(&format!("{text}&MessageSid=SM1")), Some("abc".to_owned())).unwrap();
-            assert_eq!((report.fate, report.detail.as_deref(), report.remember), (fate, detail, remember), "{text}");
+            assert_eq!((report.status, report.detail.as_deref(), report.remember), (status, detail, remember), "{text}");
             assert_eq!((report.reference.as_deref(), report.ours.as_deref()), (Some("SM1"), Some("abc")));
         }
         assert_eq!(report(&form("SmsStatus=received&Body=Y"), None), None);

@@ -173,16 +173,16 @@ impl ReceiptForm {
             return None;
         }
         let Some(word) = self.words.get(&status) else { return Some(WebhookEvent::Nothing) };
-        let (fate, remember) = word.says();
+        let (status, remember) = word.says();
         let detail = self
             .detail
             .as_ref()
-            .filter(|_| matches!(fate, DeliveryStatus::Undelivered | DeliveryStatus::Failed))
+            .filter(|_| matches!(status, DeliveryStatus::Undelivered | DeliveryStatus::Failed))
             .and_then(|at| text(event, at));
         Some(WebhookEvent::Receipt(DeliveryReport {
             reference,
             ours,
-            fate,
+            status,
             detail: detail.map(|text| redacted(&text)),
             remember,
             recipient: None,
@@ -243,12 +243,12 @@ mod tests {
 
     #[test]
     fn events_are_what_the_configuration_says() {
-        let report = |fate, detail: Option<&str>, remember| {
+        let report = |status, detail: Option<&str>, remember| {
             let (reference, ours) = (Some("7".to_owned()), None);
             Some(WebhookEvent::Receipt(DeliveryReport {
                 reference,
                 ours,
-                fate,
+                status,
                 detail: detail.map(str::to_owned),
                 remember,
                 recipient: None,

@@ -115,7 +115,7 @@ impl Practice {
         panic!("no invite is {state}: {:?}", all.iter().map(|e| (e.state, e.server_reply.clone())).collect::<Vec<_>>());
     }
 
-    pub(crate) async fn fate(&self, entry: &Entry) -> Option<DeliveryStatus> {
+    pub(crate) async fn delivery_status(&self, entry: &Entry) -> Option<DeliveryStatus> {
         self.engine.outbox().deliveries(entry.notice.key).await.unwrap().0.last().and_then(|d| d.receipt)
     }
 

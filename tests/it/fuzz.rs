@@ -294,7 +294,7 @@ fn bounces() {
         include_bytes!("../fixtures/bounces/several.eml"),
         include_bytes!("../fixtures/bounces/qmail.eml"),
     ];
-    let fates = examples.map(|example| bounce::read(example).map(|report| (report.fate, report.remember)));
+    let fates = examples.map(|example| bounce::read(example).map(|report| (report.status, report.remember)));
     let gone = Ok((DeliveryStatus::Undelivered, Some(Suppression::Bounced)));
     let letter = Ok((DeliveryStatus::Undelivered, None));
     // Of the second one only the code speaks of a mailbox, beside words that nobody knows.
@@ -333,7 +333,7 @@ fn bounces() {
         let Ok(report) = read else { return };
         assert!(report.ours.as_deref().is_some_and(is_reference) && report.reference.is_none(), "{report:?}");
         assert!(
-            report.remember.is_none() || (report.fate, report.remember) == (DeliveryStatus::Undelivered, Some(Suppression::Bounced)),
+            report.remember.is_none() || (report.status, report.remember) == (DeliveryStatus::Undelivered, Some(Suppression::Bounced)),
             "{report:?}"
         );
         let detail = report.detail.unwrap_or_default();

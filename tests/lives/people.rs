@@ -325,8 +325,8 @@ impl World {
             }
         }
         self.notes(format!("a receipt of {id}: {}", if arrived { "delivered" } else { "not delivered" }));
-        let fate = if arrived { Arrival::Delivered } else { Arrival::Undelivered };
-        let report = DeliveryReport { reference: Some(id), ours: None, fate, detail: None, remember: None, recipient: None };
+        let status = if arrived { Arrival::Delivered } else { Arrival::Undelivered };
+        let report = DeliveryReport { reference: Some(id), ours: None, status, detail: None, remember: None, recipient: None };
         receipts::take(&*self.outbox(), report, self.now()).await.unwrap();
     }
 }

@@ -183,7 +183,7 @@ pub(super) fn said(headers: &[MailHeader<'_>], leaves: &[Leaf<'_>]) -> Result<De
     let (system, lower) = (is_system(headers), text.to_lowercase());
     // Somebody answers, and speaks of a letter of their own.
     let answers = !system && !failed && ANSWERS.iter().any(|word| subject.trim_start().starts_with(word));
-    let fate = match () {
+    let status = match () {
         () if has(&FAILED, &subject) && !answers => DeliveryStatus::Undelivered,
         () if system && has(&DELAYED, &subject) => DeliveryStatus::Sent,
         () if has(&ARRIVED, &subject) => return Err("it says that the message arrived, in words of its own"),
@@ -194,7 +194,7 @@ pub(super) fn said(headers: &[MailHeader<'_>], leaves: &[Leaf<'_>]) -> Result<De
         // A mail system that writes back about one of our messages, in words that nobody knows here.
         () => DeliveryStatus::Undelivered,
     };
-    Ok(DeliveryReport { reference: None, ours: None, fate, detail: Some(detail(&text)), remember: None, recipient: None })
+    Ok(DeliveryReport { reference: None, ours: None, status, detail: Some(detail(&text)), remember: None, recipient: None })
 }
 
 /// The server's own words: the first parts that are text, up to what it returns.

@@ -14,7 +14,7 @@ const RECIPIENTS_MAX: usize = 50;
 
 /// What is said of one recipient.
 struct Status {
-    fate: DeliveryStatus,
+    status: DeliveryStatus,
     remember: Option<Suppression>,
     detail: String,
     /// The mailbox that failed.
@@ -25,13 +25,13 @@ struct Status {
 /// say what was left out: it is believed in what became of the message alone. `None`: no recipient's fields can be read.
 pub(super) fn said(parts: impl Iterator<Item = String>, in_report: bool) -> Option<DeliveryReport> {
     let statuses: Vec<Status> = parts.flat_map(|part| of_part(&part)).collect();
-    let some_arrived = statuses.iter().any(|s| s.fate == DeliveryStatus::Delivered);
+    let some_arrived = statuses.iter().any(|s| s.status == DeliveryStatus::Delivered);
     // A mail that reached one mailbox of several has arrived; else the worst counts.
-    let said = statuses.into_iter().max_by_key(|s| s.fate)?;
+    let said = statuses.into_iter().max_by_key(|s| s.status)?;
     Some(DeliveryReport {
         reference: None,
         ours: None,
-        fate: said.fate,
+        status: said.status,
         detail: Some(said.detail),
         remember: said.remember.filter(|_| in_report && !some_arrived),
         recipient: said.recipient,
@@ -60,9 +60,9 @@ fn of_group(group: &[u8]) -> Vec<Status> {
     let status = fields.get_first_value("Status").unwrap_or_default();
     let actions = fields.get_all_values("Action");
     if actions.is_empty() {
-        return by_status(&status).map(|fate| of_recipient(&fields, fate, false)).into_iter().collect();
+        return by_status(&status).map(|status| of_recipient(&fields, status, false)).into_iter().collect();
     }
-    actions.iter().take(RECIPIENTS_MAX).filter_map(|action| by_action(action)).map(|fate| of_recipient(&fields, fate, is_one)).collect()
+    actions.iter().take(RECIPIENTS_MAX).filter_map(|action| by_action(action)).map(|status| of_recipient(&fields, status, is_one)).collect()
 }
 
 /// `failed`, also with a comment behind it.
@@ -86,16 +86,16 @@ fn by_status(status: &str) -> Option<DeliveryStatus> {
 }
 
 /// `is_whole`: no field of it is missing, or there twice.
-fn of_recipient(fields: &[MailHeader<'_>], fate: DeliveryStatus, is_whole: bool) -> Status {
-    let status = fields.get_first_value("Status").unwrap_or_default();
+fn of_recipient(fields: &[MailHeader<'_>], status: DeliveryStatus, is_whole: bool) -> Status {
+    let enhanced = fields.get_first_value("Status").unwrap_or_default();
     let said = fields.get_first_value("Diagnostic-Code").unwrap_or_default();
     let recipient = fields.get_first_value("Final-Recipient").and_then(|field| mailbox(&field));
     // Whose mailbox it is must be said: a mail that was forwarded says nothing of the address that it was sent to.
-    let is_gone = |recipient: &RawContact| judged::is_gone(&Words { status: &status, said: &said, recipient: &recipient.0 });
-    let gone = is_whole && fate == DeliveryStatus::Undelivered && recipient.as_ref().is_some_and(is_gone);
+    let is_gone = |recipient: &RawContact| judged::is_gone(&Words { status: &enhanced, said: &said, recipient: &recipient.0 });
+    let gone = is_whole && status == DeliveryStatus::Undelivered && recipient.as_ref().is_some_and(is_gone);
     let remember = gone.then_some(Suppression::Bounced);
-    let code = status.split_whitespace().next().unwrap_or_default();
-    Status { fate, remember, detail: redacted(format!("{code} {said}").trim()), recipient }
+    let code = enhanced.split_whitespace().next().unwrap_or_default();
+    Status { status, remember, detail: redacted(format!("{code} {said}").trim()), recipient }
 }
 
 /// Of `rfc822; trevor@example.com` (RFC 3464 2.3.2), the address.

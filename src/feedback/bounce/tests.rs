@@ -34,7 +34,7 @@ fn letter(head: &str, text: &str) -> String {
 
 #[test]
 fn what_servers_tell() {
-    for (action, status, fate, remember) in [
+    for (action, status, became, remember) in [
         ("failed", "5.1.1", DeliveryStatus::Undelivered, true),
         ("Failed", "5.1.10 (none)", DeliveryStatus::Undelivered, true),
         ("failed", "5.2.1", DeliveryStatus::Undelivered, true),
@@ -56,7 +56,7 @@ fn what_servers_tell() {
     ] {
         for original in ["text/rfc822-headers", "message/rfc822", "Text/RFC822-Headers; charset=us-ascii"] {
             let read = read(report(&of(action, status), original).as_bytes()).unwrap();
-            assert_eq!((read.fate, read.remember.is_some()), (fate, remember), "{action} {status}");
+            assert_eq!((read.status, read.remember.is_some()), (became, remember), "{action} {status}");
             assert_eq!(read.ours.as_deref(), Some(REFERENCE));
             assert!(read.detail.unwrap().ends_with("smtp; 550 5.1.1 (address) no such user"));
         }
@@ -103,7 +103,7 @@ fn nobody_is_suppressed_who_is_not_named() {
 fn an_alias_that_reached_somebody_is_not_suppressed() {
     let both = format!("{}\r\n{}", of("failed", "5.1.1"), of("delivered", "2.0.0"));
     let read = read(report(&both, "message/rfc822").as_bytes()).unwrap();
-    assert_eq!((read.fate, read.remember), (DeliveryStatus::Delivered, None));
+    assert_eq!((read.status, read.remember), (DeliveryStatus::Delivered, None));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn what_is_no_report_is_refused() {
 #[test]
 fn letters_of_servers() {
     let gone = "<trevor@example.com>: 550 5.1.1 no such user";
-    for (head, text, fate) in [
+    for (head, text, became) in [
         // qmail.
         (
             "From: MAILER-DAEMON@mx.example\r\nSubject: failure notice",
@@ -211,7 +211,7 @@ fn letters_of_servers() {
         ),
     ] {
         let read = read(letter(head, &text).as_bytes()).unwrap_or_else(|why| panic!("{why}: {head}"));
-        assert_eq!((read.fate, read.remember, read.ours.as_deref()), (fate, None, Some(REFERENCE)), "{head}");
+        assert_eq!((read.status, read.remember, read.ours.as_deref()), (became, None, Some(REFERENCE)), "{head}");
         assert!(!read.detail.unwrap().contains("trevor"), "{head}");
     }
     let read = read(letter("From: MAILER-DAEMON@mx.example\r\nSubject: failure notice", &format!("Hello.\r\nIt said: {gone}")).as_bytes());
@@ -327,15 +327,15 @@ fn a_report_in_an_odd_form_is_undelivered_all_the_same() {
         ("no fields at all", good.replace(&fields, "?\r\n"), false),
     ] {
         let read = read(mail.as_bytes()).unwrap_or_else(|why| panic!("{what}: {why}\n{mail}"));
-        assert_eq!((read.fate, read.ours.as_deref()), (DeliveryStatus::Undelivered, Some(REFERENCE)), "{what}\n{mail}");
+        assert_eq!((read.status, read.ours.as_deref()), (DeliveryStatus::Undelivered, Some(REFERENCE)), "{what}\n{mail}");
         assert_eq!(read.remember.is_some(), gone, "{what}\n{mail}");
     }
-    for (from, to, fate) in [
+    for (from, to, became) in [
         ("Action: failed", "Action: delayed (4 hours)", DeliveryStatus::Sent),
         ("Action: failed\r\nStatus: 5.1.1", "Status: 2.0.0", DeliveryStatus::Delivered),
     ] {
         let read = read(good.replace(from, to).as_bytes()).unwrap();
-        assert_eq!((read.fate, read.remember), (fate, None), "{to}");
+        assert_eq!((read.status, read.remember), (became, None), "{to}");
     }
 }
 
@@ -353,7 +353,7 @@ fn what_a_bounce_answers_names_the_message_and_suppresses_nobody() {
         format!("In-Reply-To: {id}\r\n{whole}"),
     ] {
         let read = read(mail.as_bytes()).unwrap_or_else(|why| panic!("{why}: {mail}"));
-        assert_eq!((read.fate, read.remember, read.ours.as_deref()), (DeliveryStatus::Undelivered, None, Some(REFERENCE)), "{mail}");
+        assert_eq!((read.status, read.remember, read.ours.as_deref()), (DeliveryStatus::Undelivered, None, Some(REFERENCE)), "{mail}");
     }
     assert!(read(letter("In-Reply-To: <0102@provider.example>").as_bytes()).is_err());
     for subject in ["Re: Your video session", "Re: my parcel was undelivered", "AW: konnte nicht kommen"] {
@@ -373,7 +373,7 @@ fn a_report_in_other_clothes_is_read_and_suppresses_only_as_a_report() {
     for (mail, remember) in [(whole, true), (mixed, false), (wrapped, true)] {
         let read = read(mail.as_bytes()).unwrap();
         assert_eq!(
-            (read.fate, read.ours.as_deref(), read.remember.is_some()),
+            (read.status, read.ours.as_deref(), read.remember.is_some()),
             (DeliveryStatus::Undelivered, Some(REFERENCE), remember),
             "{mail}"
         );

@@ -17,22 +17,22 @@ impl Tables {
         let receipt = receipt.about_address(&self.rows[&key].entry.notice.address);
         let all = self.deliveries.get_mut(&key).into_iter().flatten();
         let Some((_, delivery)) = all.filter(|(_, d)| d.phase == Phase::Doubt).last() else { return Received::Unmatched };
-        if !receipt.fate.replaces(delivery.receipt) {
+        if !receipt.status.replaces(delivery.receipt) {
             return Received::Known(key);
         }
         let said = delivery.receipt;
-        delivery.receipt = Some(receipt.fate);
+        delivery.receipt = Some(receipt.status);
         delivery.receipt_at = Some(now);
         delivery.receipt_detail.clone_from(&receipt.detail);
         let row = self.change(key, (Event::Receipt, Some(receipt.in_words())), now, |row| {
             row.receive(now);
             Some(row.clone())
         });
-        if receipt.fate.is_lost() || said.is_some_and(DeliveryStatus::is_lost) {
+        if receipt.status.is_lost() || said.is_some_and(DeliveryStatus::is_lost) {
             let entry = &self.rows[&key].entry;
             self.plan_again(&(entry.source.clone(), entry.notice.session));
         }
-        if receipt.fate.refutes(said) && self.forget_refuted(key, SaidBy::Receipt, now) {
+        if receipt.status.refutes(said) && self.forget_refuted(key, SaidBy::Receipt, now) {
             let unsuppressed = self.rows[&key].unsuppressed(ARRIVED, now);
             self.append(unsuppressed);
         }
@@ -64,7 +64,7 @@ impl Tables {
         for row in self.rows.values().filter(|row| row.entry.notice.start > now) {
             let (entry, n) = (&row.entry, &row.entry.notice);
             for d in self.of(n.key).filter(|d| matches!(d.receipt, Some(DeliveryStatus::Undelivered | DeliveryStatus::Failed))) {
-                let (Some(fate), Some(at)) = (d.receipt, d.receipt_at) else { continue };
+                let (Some(status), Some(at)) = (d.receipt, d.receipt_at) else { continue };
                 if self.mended(entry, at) {
                     continue;
                 }
@@ -75,7 +75,7 @@ impl Tables {
                     occasion: n.occasion,
                     rule: n.rule.clone(),
                     start: n.start,
-                    fate,
+                    status,
                     detail: d.receipt_detail.clone(),
                     at,
                 };

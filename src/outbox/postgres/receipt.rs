@@ -42,23 +42,23 @@ pub(super) async fn receive(tx: &Tx<'_>, now: DateTime<Utc>, receipt: &Receipt) 
     let receipt = receipt.about_address(&row.entry.notice.address);
     let Some(last) = tx.first(LAST, &[&tx.practice, &id]).await? else { return Ok(Received::Unmatched) };
     let (attempt, said): (i64, Option<DeliveryStatus>) = (get(&last, 0)?, opt_word(&last, 1)?);
-    if !receipt.fate.replaces(said) {
+    if !receipt.status.replaces(said) {
         return Ok(Received::Known(of));
     }
     let sql =
         "UPDATE delivery SET receipt = $4, receipt_at = $5, receipt_detail = $6 WHERE practice = $1 AND notice_id = $2 AND attempt = $3";
-    let values: Values<'_> = &[&tx.practice, &id, &attempt, &receipt.fate.as_str(), &ms(now), &receipt.detail];
+    let values: Values<'_> = &[&tx.practice, &id, &attempt, &receipt.status.as_str(), &ms(now), &receipt.detail];
     tx.execute(sql, values).await?;
     row.receive(now);
     let row = row.clone();
     sheet.record(tx, of, from, (Event::Receipt, Some(receipt.in_words())), now)?;
     sheet.save(tx).await?;
-    if receipt.fate.is_lost() || said.is_some_and(DeliveryStatus::is_lost) {
+    if receipt.status.is_lost() || said.is_some_and(DeliveryStatus::is_lost) {
         // What was kept back because they had just been told goes now.
         let session = row.entry.notice.session.0;
         tx.execute(suppression::PLAN_ONE_AGAIN, &[&tx.practice, &row.entry.source, &session]).await?;
     }
-    if receipt.fate.refutes(said) && suppression::forget_refuted(tx, of, SaidBy::Receipt, now).await? {
+    if receipt.status.refutes(said) && suppression::forget_refuted(tx, of, SaidBy::Receipt, now).await? {
         tx.append(row.unsuppressed(ARRIVED, now))?;
     }
     if let Some(kind) = receipt.remember
@@ -77,8 +77,8 @@ pub(super) async fn lost(db: &Db, place: &ParticipantRef) -> Res<HashSet<NoticeK
     let mut lost = HashSet::new();
     let values: Values<'_> = &[&db.practice, &place.source, &place.session.0, &place.participation.0];
     for row in db.query(LAST_ATTEMPTS, values).await? {
-        let (key, fate) = (key(&row, 0)?, opt_word::<DeliveryStatus>(&row, 1)?);
-        if fate.is_some_and(DeliveryStatus::is_lost) {
+        let (key, status) = (key(&row, 0)?, opt_word::<DeliveryStatus>(&row, 1)?);
+        if status.is_some_and(DeliveryStatus::is_lost) {
             lost.insert(key);
         } else {
             lost.remove(&key);
@@ -159,7 +159,7 @@ pub(super) async fn undelivered(db: &Db, now: DateTime<Utc>) -> Res<Vec<Undelive
             occasion: word(row, 3)?,
             rule: get(row, 4)?,
             start: super::columns::at(row, 5)?,
-            fate: word(row, 6)?,
+            status: word(row, 6)?,
             detail: get(row, 7)?,
             at,
         });

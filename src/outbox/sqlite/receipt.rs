@@ -49,20 +49,20 @@ pub(super) fn receive(connection: &Tx<'_>, now: DateTime<Utc>, receipt: &Receipt
     let last = |r: &rusqlite::Row<'_>| Ok((r.get::<_, i64>(0)?, r.get::<_, u32>(1)?, opt_word(r, 2)?));
     let last = connection.prepare_cached(LAST)?.query_row([key.0], last).optional()?;
     let Some((number, attempt, said)) = last else { return Ok(Received::Unmatched) };
-    if !receipt.fate.replaces(said) {
+    if !receipt.status.replaces(said) {
         return Ok(Received::Known(key));
     }
     let sql = "UPDATE delivery SET receipt = ?3, receipt_at = ?4, receipt_detail = ?5 WHERE notice_id = ?1 AND attempt = ?2";
-    connection.prepare_cached(sql)?.execute(params![number, attempt, receipt.fate.as_str(), ms(now), receipt.detail])?;
+    connection.prepare_cached(sql)?.execute(params![number, attempt, receipt.status.as_str(), ms(now), receipt.detail])?;
     let before = Before::of(&row);
     row.receive(now);
     record(connection, &row, before, (Event::Receipt, Some(receipt.in_words())), now)?;
-    if receipt.fate.is_lost() || said.is_some_and(DeliveryStatus::is_lost) {
+    if receipt.status.is_lost() || said.is_some_and(DeliveryStatus::is_lost) {
         // What was kept back because they had just been told goes now.
         let (source, session) = (&row.entry.source, row.entry.notice.session);
         connection.prepare_cached(suppression::PLAN_ONE_AGAIN)?.execute(params![source, session.0])?;
     }
-    if receipt.fate.refutes(said) && suppression::forget_refuted(connection, key, SaidBy::Receipt, now)? {
+    if receipt.status.refutes(said) && suppression::forget_refuted(connection, key, SaidBy::Receipt, now)? {
         history::append(connection, &row.unsuppressed(ARRIVED, now))?;
     }
     if let Some(kind) = receipt.remember
@@ -82,8 +82,8 @@ pub(super) fn lost(connection: &Connection, source: &str, session: SessionId, id
     let mut statement = connection.prepare_cached(LAST_ATTEMPTS)?;
     let mut rows = statement.query(params![source, session.0, id.0])?;
     while let Some(row) = rows.next()? {
-        let (key, fate) = (key(row, 0)?, opt_word::<DeliveryStatus>(row, 1)?);
-        if fate.is_some_and(DeliveryStatus::is_lost) {
+        let (key, status) = (key(row, 0)?, opt_word::<DeliveryStatus>(row, 1)?);
+        if status.is_some_and(DeliveryStatus::is_lost) {
             lost.insert(key)
         } else {
             lost.remove(&key)
@@ -129,7 +129,7 @@ pub(super) fn undelivered(connection: &Connection, now: DateTime<Utc>) -> rusqli
             occasion: word(r, 3)?,
             rule: r.get(4)?,
             start: at(r, 5)?,
-            fate: word::<DeliveryStatus>(r, 6)?,
+            status: word::<DeliveryStatus>(r, 6)?,
             detail: r.get(7)?,
             at: at(r, 8)?,
         })

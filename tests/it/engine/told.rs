@@ -62,7 +62,7 @@ async fn moved_and_cancelled_at_once_it_is_cancelled_at_the_told_time() {
 async fn came_back(world: &World, occasion: Occasion) {
     let entry = world.entries().await.into_iter().find(|e| e.notice.occasion == occasion && e.state == State::Accepted).unwrap();
     let about = About::Notice(entry.notice.key);
-    let receipt = Receipt { about, fate: DeliveryStatus::Undelivered, detail: None, remember: None, recipient: None };
+    let receipt = Receipt { about, status: DeliveryStatus::Undelivered, detail: None, remember: None, recipient: None };
     assert!(matches!(world.outbox.receive(world.clock.now(), receipt).await.unwrap(), Received::Noted(_)));
 }
 

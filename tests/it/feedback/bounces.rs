@@ -63,7 +63,7 @@ fn store(folder: &Path) -> SqliteOutbox {
 }
 
 /// What the invite's delivery says.
-async fn fate(folder: &Path) -> Option<DeliveryStatus> {
+async fn delivery_status(folder: &Path) -> Option<DeliveryStatus> {
     let store = store(folder);
     let sent = store.list(&Filter { states: vec![State::Accepted], ..Filter::default() }).await.unwrap();
     assert_eq!(sent.len(), 1);
@@ -88,7 +88,7 @@ async fn a_maildir_is_read_and_each_mail_once() {
     }
     once(folder).await;
     assert_eq!(
-        (fate(folder).await, store(folder).suppressions().await.unwrap().len()),
+        (delivery_status(folder).await, store(folder).suppressions().await.unwrap().len()),
         (Some(DeliveryStatus::Sent), 0),
         "a delay is noted only"
     );
@@ -96,7 +96,7 @@ async fn a_maildir_is_read_and_each_mail_once() {
     fs::write(folder.join("Maildir/new/4.again"), report("failed", "5.1.1", &id)).unwrap();
     fs::write(folder.join("Maildir/new/5.other"), report("failed", "5.1.1", &format!("<{}@example.org>", "a".repeat(32)))).unwrap();
     once(folder).await;
-    assert_eq!((fate(folder).await, store(folder).suppressions().await.unwrap().len()), (Some(DeliveryStatus::Undelivered), 1));
+    assert_eq!((delivery_status(folder).await, store(folder).suppressions().await.unwrap().len()), (Some(DeliveryStatus::Undelivered), 1));
     assert_eq!(held(folder, "new"), [] as [&str; 0]);
     assert_eq!(held(folder, "cur"), ["1.delay:2,S", "2.letter:2,", "3.bounce:2,S", "4.again:2,S", "5.other:2,S"]);
     let rows = store(folder).ledger(None, 0, usize::MAX).await.unwrap();
@@ -138,7 +138,7 @@ async fn a_mail_server_pipes_it_and_understands_the_answer() {
         assert!(ended == code && said.contains(says), "{code} {says}: {ended} {said}");
         assert!(!said.contains("trevor"), "{said}");
     }
-    assert_eq!(fate(folder).await, Some(DeliveryStatus::Undelivered));
+    assert_eq!(delivery_status(folder).await, Some(DeliveryStatus::Undelivered));
     fs::remove_file(folder.join("punctual.db")).unwrap();
     fs::write(folder.join("punctual.db"), "this is no database, and it is not empty").unwrap();
     assert_eq!(pipe(folder, &bounce).0, 75, "it comes again when the store is mended");

@@ -45,7 +45,7 @@ async fn twilio_tells_what_became_of_a_text() {
     ] {
         assert_eq!(practice.twilio(token, query, &form).await, answered, "{token} {form:?}");
     }
-    assert_eq!(practice.fate(&invite).await, Some(DeliveryStatus::Undelivered));
+    assert_eq!(practice.delivery_status(&invite).await, Some(DeliveryStatus::Undelivered));
     assert_eq!(practice.ledger("receipt").await, ["sent", "undelivered"], "a replay changes nothing, and nobody else is believed");
     let lost = practice.engine.outbox().undelivered(WallClock.now()).await.unwrap();
     assert_eq!((lost.len(), lost[0].key), (1, invite.notice.key));
@@ -60,7 +60,7 @@ async fn what_a_provider_repeats_of_a_person_is_not_kept() {
     let invite = practice.invite(State::Accepted).await;
     let event = json!({ "id": "M1", "status": "DEAD", "why": "12: the phone of TREVOR, guest of macguffin, is off" });
     assert_eq!(practice.post(&format!("/hooks/sms/{HOOK}"), &event).await, 204);
-    assert_eq!(practice.fate(&invite).await, Some(DeliveryStatus::Failed));
+    assert_eq!(practice.delivery_status(&invite).await, Some(DeliveryStatus::Failed));
     assert_eq!(practice.ledger("receipt").await, ["failed: 12: the phone of (...), guest of (...), is off"]);
     let lost = practice.engine.outbox().undelivered(WallClock.now()).await.unwrap();
     assert_eq!(lost[0].detail.as_deref(), Some("12: the phone of (...), guest of (...), is off"));
@@ -138,7 +138,7 @@ async fn kannel_reports_to_the_address_that_it_was_told() {
     assert_eq!(practice.get(&reported("34", "expired")).await, 200);
     assert_eq!(practice.get(&reported("128", "")).await, 422);
     assert_eq!(practice.get(&reported("1", "").replace(HOOK, "another-0123456789abcdef0123")).await, 404);
-    assert_eq!(practice.fate(&invite).await, Some(DeliveryStatus::Undelivered));
+    assert_eq!(practice.delivery_status(&invite).await, Some(DeliveryStatus::Undelivered));
     assert_eq!(practice.ledger("receipt").await, ["sent", "undelivered: expired"]);
     practice.close().await;
 }
@@ -155,7 +155,7 @@ async fn a_receipt_may_come_before_the_answer() {
     }
     let path = format!("/hooks/sms/{HOOK}");
     assert_eq!(practice.post(&path, &json!({"id": "M1", "status": "OK"})).await, 204);
-    assert_eq!(practice.fate(&invite).await, Some(DeliveryStatus::Delivered));
+    assert_eq!(practice.delivery_status(&invite).await, Some(DeliveryStatus::Delivered));
     practice.invite(State::Accepted).await;
     let began = Instant::now();
     assert_eq!(practice.post(&path, &json!({"id": "M2", "status": "OK"})).await, 204);
@@ -181,7 +181,7 @@ async fn any_gateway_posts_json() {
     ] {
         assert_eq!(practice.post(path, &body).await, answered, "{body}");
     }
-    assert_eq!(practice.fate(&invite).await, Some(DeliveryStatus::Failed));
+    assert_eq!(practice.delivery_status(&invite).await, Some(DeliveryStatus::Failed));
     assert_eq!(practice.ledger("receipt").await, ["failed: no subscriber (number)"]);
     assert_eq!(practice.engine.outbox().suppressions().await.unwrap().len(), 1);
     practice.close().await;

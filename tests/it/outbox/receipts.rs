@@ -11,8 +11,8 @@ use punctual::suppression::{SaidBy, Suppression, suppression_key};
 
 use super::fixture::{START, Store, addressed, begin, lease, mail, minute, request, text, unknown, walk, walked};
 
-fn of(notice: &Notice, fate: DeliveryStatus) -> Receipt {
-    Receipt { about: About::Notice(notice.key), fate, detail: None, remember: None, recipient: None }
+fn of(notice: &Notice, status: DeliveryStatus) -> Receipt {
+    Receipt { about: About::Notice(notice.key), status, detail: None, remember: None, recipient: None }
 }
 
 fn accepted(reference: &str) -> Settlement {
@@ -35,7 +35,7 @@ impl Store {
         claim
     }
 
-    async fn fate(&self, notice: &Notice) -> Option<DeliveryStatus> {
+    async fn delivery_status(&self, notice: &Notice) -> Option<DeliveryStatus> {
         self.outbox.deliveries(notice.key).await.unwrap().0.last().and_then(|d| d.receipt)
     }
 
@@ -96,7 +96,7 @@ pub(super) async fn a_receipt_may_come_before_the_answer(store: Store) {
     assert!(store.settle(3, &claim, unknown(Some(30))).await);
     let entry = store.entry(notice.key).await;
     assert_eq!((entry.state, entry.next_attempt_at), (State::Accepted, None));
-    assert_eq!(store.fate(&notice).await, Some(DeliveryStatus::Delivered));
+    assert_eq!(store.delivery_status(&notice).await, Some(DeliveryStatus::Delivered));
 }
 
 pub(super) async fn a_receipt_before_a_crash_leaves_no_doubt(store: Store) {
@@ -155,7 +155,7 @@ pub(super) async fn what_did_not_arrive_is_named_until_it_is_mended(store: Store
     store.receive(3, of(&notice, DeliveryStatus::Undelivered)).await;
     let named = async |now| store.outbox.undelivered(minute(now)).await.unwrap();
     let found = named(4).await;
-    assert_eq!((found.len(), found[0].key, found[0].fate, found[0].at), (1, notice.key, DeliveryStatus::Undelivered, minute(3)));
+    assert_eq!((found.len(), found[0].key, found[0].status, found[0].at), (1, notice.key, DeliveryStatus::Undelivered, minute(3)));
     assert_eq!(named(START).await, [], "nobody waits for it any more");
     let reminder = addressed(1, Occasion::Reminder, 5, text(1));
     store.outbox.apply(walk(vec![walked(1, "first", vec![Change::Add(reminder.clone())])])).await.unwrap();
@@ -206,11 +206,11 @@ pub(super) async fn a_bounce_is_remembered_of_the_mailbox_that_it_names(store: S
     store.outbox.begin(vec![begin(&claim, 1)]).await.unwrap();
     assert!(store.outbox.doubt(lease(&claim), claim.revision, chrono::TimeDelta::minutes(1)).await.unwrap());
     store.settle(2, &claim, accepted("4F1A22")).await;
-    let bounce = |recipient: &str, fate| Receipt {
+    let bounce = |recipient: &str, status| Receipt {
         detail: Some("5.1.1 X-Postfix; unknown user: Chalk".to_owned()),
         remember: Some(Suppression::Bounced),
         recipient: Some(RawContact(recipient.to_owned())),
-        ..of(&notice, fate)
+        ..of(&notice, status)
     };
     assert_eq!(store.receive(3, bounce("other@example.net", DeliveryStatus::Undelivered)).await, Received::Noted(notice.key));
     assert_eq!(store.outbox.suppressed().await.unwrap(), [], "it was forwarded: the address itself is good");

@@ -437,7 +437,7 @@ pub(crate) async fn whatever_happens_to_a_session_touches_it(store: Store) {
                 let claim = store.doubt_one(0).await;
                 assert!(store.settle(1, &claim, unknown(None)).await);
                 let about = About::Notice(invite.key);
-                let receipt = Receipt { about, fate: DeliveryStatus::Delivered, detail: None, remember: None, recipient: None };
+                let receipt = Receipt { about, status: DeliveryStatus::Delivered, detail: None, remember: None, recipient: None };
                 assert_eq!(store.outbox.receive(minute(2), receipt).await.unwrap(), Received::Noted(invite.key));
             }
         }

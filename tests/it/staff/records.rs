@@ -138,9 +138,9 @@ async fn a_sent_message_says_what_became_of_it() {
     let office = office().await;
     let key = office.ended(Settlement::Accepted { reply: "250 queued".to_owned(), reference: None }).await;
     let mut victor = office.logged_in("victor").await;
-    let (page, notice) = (format!("/notices/{key}"), |fate, detail: Option<&str>| Receipt {
+    let (page, notice) = (format!("/notices/{key}"), |status, detail: Option<&str>| Receipt {
         about: About::Notice(key),
-        fate,
+        status,
         detail: detail.map(str::to_owned),
         remember: None,
         recipient: None,

@@ -102,13 +102,13 @@ impl NoticeRow {
     /// Of a message that was sent: it is headed by what became of it, where somebody said so.
     pub(in crate::web::pages) fn after(mut self, Opened { entry, shown, .. }: &Opened, office: &AppState) -> Self {
         let last = shown.deliveries.last().filter(|_| entry.state == State::Accepted);
-        let Some((last, fate)) = last.and_then(|last| Some((last, last.receipt?))) else { return self };
+        let Some((last, status)) = last.and_then(|last| Some((last, last.receipt?))) else { return self };
         let channel = entry.notice.address.channel();
-        let says = words::fate(fate, channel);
-        if fate != DeliveryStatus::Sent {
+        let says = words::delivery(status, channel);
+        if status != DeliveryStatus::Sent {
             self.state = says;
         }
-        if fate.is_lost() {
+        if status.is_lost() {
             let (why, remedy) = words::lost(channel);
             (self.tone, self.why, self.remedy) = ("bad", Some(why), Some(remedy));
         }
@@ -162,16 +162,16 @@ pub(in crate::web::pages) struct ShownAttempt {
 
 impl ShownAttempt {
     pub(in crate::web::pages) fn of(delivery: &Delivery, channel: Channel, office: &AppState) -> Self {
-        let says = |fate| words::fate(fate, channel);
+        let says = |status| words::delivery(status, channel);
         Self {
             number: delivery.attempt,
             at: moment(delivery.started_at, &office.zone),
             outcome: delivery.outcome.as_ref().map_or("under way", words::end).to_owned(),
             transport: delivery.transport.clone().unwrap_or_default(),
             reply: delivery.reply.clone().unwrap_or_default(),
-            receipt: delivery
-                .receipt
-                .map(|fate| delivery.receipt_detail.as_ref().map_or_else(|| says(fate).to_owned(), |d| format!("{}: {d}", says(fate)))),
+            receipt: delivery.receipt.map(|status| {
+                delivery.receipt_detail.as_ref().map_or_else(|| says(status).to_owned(), |d| format!("{}: {d}", says(status)))
+            }),
         }
     }
 }

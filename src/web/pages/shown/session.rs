@@ -256,7 +256,7 @@ pub(in crate::web::pages) struct Chip {
 impl Chip {
     fn of(step: &agenda::Step, showing: Showing<'_>) -> Self {
         let at = step.at.map(|at| showing.at(at));
-        let lost = step.lost.map(|channel| words::fate(DeliveryStatus::Undelivered, channel));
+        let lost = step.lost.map(|channel| words::delivery(DeliveryStatus::Undelivered, channel));
         let bad = lost.or(step.overdue.then_some(words::OVERDUE));
         Self {
             what: capital(&step.what),

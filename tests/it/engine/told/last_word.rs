@@ -69,7 +69,7 @@ async fn fails(world: &World, sessions: &Value, minute: i64, how: Fails) {
     world.once().await;
     if how == Fails::ComesBack {
         let receipt =
-            Receipt { about: About::Notice(key), fate: DeliveryStatus::Undelivered, detail: None, remember: None, recipient: None };
+            Receipt { about: About::Notice(key), status: DeliveryStatus::Undelivered, detail: None, remember: None, recipient: None };
         world.outbox.receive(world.clock_now(), receipt).await.unwrap();
     }
 }
