@@ -96,12 +96,12 @@ pub struct Token {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Access {
+pub struct AccessList {
     pub user: Vec<User>,
     pub token: Vec<Token>,
 }
 
-impl Access {
+impl AccessList {
     /// The user of that name.
     pub fn user(&self, name: &str) -> Option<&User> {
         self.user.iter().find(|u| u.name.0 == name)
@@ -217,7 +217,8 @@ mod tests {
         let token = new_token().unwrap();
         assert_eq!((token.len(), new_token().unwrap() == token), (64, false));
         let sha256 = digest(&token);
-        let access = Access { token: vec![Token { name: "ehr".parse().unwrap(), scopes: vec![Scope::Read], sha256 }], user: Vec::new() };
+        let access =
+            AccessList { token: vec![Token { name: "ehr".parse().unwrap(), scopes: vec![Scope::Read], sha256 }], user: Vec::new() };
         assert_eq!(access.token(&token).map(|t| t.name.as_str()), Some("ehr"));
         for other in ["", &token[1..], &access.token[0].sha256] {
             assert_eq!(access.token(other), None, "{other}");

@@ -41,14 +41,14 @@ pub struct Mail {
 
 #[derive(Clone)]
 pub struct Webhook {
-    pub kind: Kind,
+    pub kind: WebhookFormat,
     /// https, or http to this machine. It is a secret.
     pub url: Url,
 }
 
 /// What a webhook understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum WebhookFormat {
     /// `{"text": ...}`
     Slack,
     /// A message with an adaptive card.
@@ -132,9 +132,9 @@ impl Ways {
     async fn post(&self, hook: &Webhook, told: &AlertMessage) -> bool {
         let request = self.client.post(hook.url.clone());
         let request = match hook.kind {
-            Kind::Slack => request.json(&json!({ "text": format!("*{}*\n{}", told.title, told.text) })),
-            Kind::Teams => request.json(&card(told)),
-            Kind::Ntfy => {
+            WebhookFormat::Slack => request.json(&json!({ "text": format!("*{}*\n{}", told.title, told.text) })),
+            WebhookFormat::Teams => request.json(&card(told)),
+            WebhookFormat::Ntfy => {
                 let (tags, priority) = if told.over { ("white_check_mark", "default") } else { ("warning", "urgent") };
                 let request = request.header("Title", plain(&told.title)).header("Tags", tags).header("Priority", priority);
                 request.header("Content-Type", "text/plain; charset=utf-8").body(told.text.clone())

@@ -96,8 +96,8 @@ pub struct Cli {
     #[arg(long, global = true)]
     utc: bool,
     /// Whether to use colours.
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
-    color: Color,
+    #[arg(long, global = true, value_enum, default_value_t = ColorWhen::Auto, value_name = "WHEN")]
+    color: ColorWhen,
     /// How much to log to standard error: error, warn, info, debug, trace, or a filter such as punctual=debug.
     #[arg(long, global = true, value_name = "LEVEL", env = "PUNCTUAL_LOG")]
     log: Option<String>,
@@ -107,7 +107,7 @@ pub struct Cli {
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Color {
+enum ColorWhen {
     /// On a terminal, unless NO_COLOR is set.
     Auto,
     /// Always.
@@ -331,17 +331,17 @@ fn say_which(cli: &Cli, config: &Config) {
 }
 
 fn dispatch(cli: &Cli, config: Config, log: &logging::Log, heard: std::io::Result<Option<signals::Hearing>>) -> anyhow::Result<Exit> {
-    let colors = table::Look::new(cli.color, cli.wide, cli.utc);
+    let colors = table::TableStyle::new(cli.color, cli.wide, cli.utc);
     match &cli.command {
         Command::Run(args) => run::run(config, heard?, args.once, log, || config_for(cli).map_err(|mistakes| mistakes.to_string())),
         Command::Preview(args) => preview::preview(config, args, cli.json, colors),
         Command::Check { online, offline, name_server } => {
             let reach = if *offline {
-                check::Reach::Nowhere
+                check::CheckDepth::Nowhere
             } else if *online {
-                check::Reach::Everywhere { name_server: *name_server }
+                check::CheckDepth::Everywhere { name_server: *name_server }
             } else {
-                check::Reach::Sources
+                check::CheckDepth::Sources
             };
             check::check(config, reach, cli.json)
         }

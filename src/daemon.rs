@@ -15,7 +15,7 @@ use anyhow::Context;
 use tokio::sync::{Mutex, Notify, Semaphore, SetOnce, watch};
 use tokio::task::JoinSet;
 
-use self::alerts::Alerts;
+use self::alerts::StaffAlerts;
 use self::early::Early;
 use self::feedback_metrics::FeedbackMetrics;
 use self::membership::Membership;
@@ -36,7 +36,7 @@ use crate::plan::compare::{Dues, compare, dues};
 use crate::plan::{Policy, Suppressions};
 use crate::session::{Session, SessionId};
 use crate::source::words::Dictionary;
-use crate::source::{Source, kept};
+use crate::source::{Source, stored};
 use crate::zone::{ReleaseWatch, Zone};
 use crate::{walk, web};
 
@@ -51,6 +51,7 @@ mod health;
 mod intake;
 mod likeness;
 pub mod maildir;
+mod maintenance;
 mod membership;
 mod metrics;
 pub mod notify;
@@ -63,7 +64,6 @@ mod sources;
 mod start;
 mod store;
 mod together;
-mod upkeep;
 
 pub use self::notify::Notifier;
 pub use self::serve::Ending;
@@ -128,7 +128,7 @@ struct Feeds {
     /// What was told of records that cannot be used.
     told: faults::FaultLog,
     /// Sources that cannot be read now.
-    unread: faults::Unread,
+    unread: faults::UnreadSources,
     /// What stands in records at fault.
     records: Arc<Records>,
 }
@@ -142,7 +142,7 @@ struct Monitors {
     /// What came back of messages.
     feedback: FeedbackMetrics,
     /// By which ways staff are told at once.
-    alerts: Option<Alerts>,
+    alerts: Option<StaffAlerts>,
     ping: Option<crate::alert::Ping>,
     /// Where the ledger's anchor goes.
     anchors: anchor::Outside,
@@ -189,7 +189,7 @@ impl Engine {
         let (mut changes, mut planned) = (0, 0);
         for source in &self.feeds.names {
             let held = self.outbox.sessions(source, None).await?;
-            let sessions: Vec<Session> = held.iter().filter_map(kept::session).filter(|s| s.start > now).collect();
+            let sessions: Vec<Session> = held.iter().filter_map(stored::session).filter(|s| s.start > now).collect();
             let ids: Vec<SessionId> = sessions.iter().map(|s| s.id).collect();
             let known = by_session(self.outbox.known(source, &ids).await?);
             let due = |policy: &Policy| dues(sessions.iter(), &known, policy, &suppressed, now);

@@ -15,12 +15,12 @@ use crate::plan::{self, Policy, Suppressions};
 use crate::receipt::Undelivered;
 use crate::session::stored::StoredSession;
 use crate::session::{Session, SessionId};
-use crate::source::kept;
+use crate::source::stored;
 
 pub mod agenda;
 pub mod called;
 pub mod decided;
-pub mod letter;
+pub mod message;
 pub mod nodes;
 pub mod notices;
 pub mod outage;
@@ -55,7 +55,7 @@ pub enum Unanswered {
 }
 
 /// A session as its source said it last, and what is known of its participants now.
-pub struct Seen {
+pub struct DeskSession {
     pub source: String,
     pub session: Session,
     /// Each participant, their notices included.
@@ -70,7 +70,7 @@ struct Notes {
 
 impl Desk {
     /// The session of that id, of each source that has one.
-    pub async fn session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Vec<Seen>, Unanswered> {
+    pub async fn session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Vec<DeskSession>, Unanswered> {
         let mut found = Vec::new();
         for source in &self.sources {
             let Some(stored) = self.outbox.sessions(source, Some(&[id])).await?.pop() else { continue };
@@ -80,10 +80,10 @@ impl Desk {
         Ok(found)
     }
 
-    async fn seen(&self, source: &str, session: Session, now: DateTime<Utc>) -> Result<Seen, StoreError> {
+    async fn seen(&self, source: &str, session: Session, now: DateTime<Utc>) -> Result<DeskSession, StoreError> {
         let known = self.outbox.known(source, &[session.id]).await?;
         let known = plan::observe(&session, known, &self.policy, false, now);
-        Ok(Seen { source: source.to_owned(), session, known })
+        Ok(DeskSession { source: source.to_owned(), session, known })
     }
 
     /// What is known beside the sessions.
@@ -104,7 +104,7 @@ impl Desk {
     }
 }
 
-impl Seen {
+impl DeskSession {
     /// What is known of a participant.
     pub fn known(&self, id: crate::session::ParticipationId) -> Option<&Known> {
         self.known.get(&(self.session.id, id))
@@ -113,7 +113,7 @@ impl Seen {
 
 /// The session that the store holds, as its source said it last.
 fn latest(stored: &StoredSession) -> Option<Session> {
-    kept::session(stored)
+    stored::session(stored)
 }
 
 /// `reminder 24h`

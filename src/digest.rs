@@ -21,14 +21,14 @@ use crate::dispatch::{self, AloneRecord, AttemptContext, Lane};
 use crate::entry::State;
 use crate::known::by_session;
 use crate::notice::Reason;
-use crate::outbox::{self, Lease, Outbox, Outgoing, Returned, Scheduled, Settlement, StaffLetter, letter_key};
+use crate::outbox::{self, DigestDelivery, Lease, Outbox, Outgoing, Returned, Scheduled, Settlement, digest_key};
 use crate::outcome::Outcome;
 use crate::plan::{Policy, Suppressions};
 use crate::render::{DigestMail, Rendered, Renderer};
 use crate::retry;
 use crate::session::{Presence, SessionId};
-use crate::source::kept;
-use crate::staff::{self, Concern, ConcernFinder, Kind, Why};
+use crate::source::stored;
+use crate::staff::{self, Concern, ConcernFinder, ConcernKind, Why};
 use crate::suppression::suppression_key;
 use crate::zone::Zone;
 
@@ -95,7 +95,7 @@ pub async fn gather(
     for source in sources {
         let mut minded = Vec::new();
         for stored in outbox.sessions(source, None).await? {
-            let Some(session) = kept::session(&stored) else { continue };
+            let Some(session) = stored::session(&stored) else { continue };
             starts.insert((source.clone(), session.id), session.start);
             if session.presence != Presence::Unreadable {
                 legible.insert((source.clone(), session.id));
@@ -236,7 +236,7 @@ impl Digest {
     }
 
     /// To whom it goes now. Those of that time are in the store from then on.
-    async fn due(&self, scheduled_at: DateTime<Utc>) -> outbox::Result<Vec<(&EmailAddress, StaffLetter)>> {
+    async fn due(&self, scheduled_at: DateTime<Utc>) -> outbox::Result<Vec<(&EmailAddress, DigestDelivery)>> {
         let mut letters = self.outbox.staff_letters(scheduled_at).await?;
         let new: Vec<String> = self.settings.to.iter().map(recipient).filter(|to| !letters.iter().any(|l| l.recipient == *to)).collect();
         if !new.is_empty() {
@@ -262,7 +262,7 @@ impl Digest {
     pub async fn concerns(&self) -> outbox::Result<Vec<Concern>> {
         let horizon = Some(self.settings.horizon);
         let mut found = gather(&*self.outbox, &self.sources, &self.policy, horizon, self.clock.now()).await?;
-        found.retain(|c| c.kind != Kind::Person || c.why != Why::Omitted(Reason::Guard));
+        found.retain(|c| c.kind != ConcernKind::Person || c.why != Why::Omitted(Reason::Guard));
         Ok(found)
     }
 
@@ -275,13 +275,13 @@ impl Digest {
 
     fn render(&self, scheduled_at: DateTime<Utc>, to: &EmailAddress, concerns: &[Concern]) -> Result<Rendered, crate::render::RenderError> {
         let now = self.clock.now();
-        let key = letter_key(scheduled_at, &recipient(to));
+        let key = digest_key(scheduled_at, &recipient(to));
         let letter = DigestMail { key, to, concerns, zone: &self.settings.zone, until: now + self.settings.horizon };
         self.renderer.staff_letter(&letter, now)
     }
 
     /// Whether a server has it now.
-    async fn hand_over(&self, to: &EmailAddress, (letter, lease): (&StaffLetter, Lease), concerns: &[Concern]) -> outbox::Result<bool> {
+    async fn hand_over(&self, to: &EmailAddress, (letter, lease): (&DigestDelivery, Lease), concerns: &[Concern]) -> outbox::Result<bool> {
         let scheduled = letter.scheduled_at;
         let message = match self.render(scheduled, to, concerns) {
             Ok(rendered) => rendered.message,
@@ -300,7 +300,7 @@ impl Digest {
     }
 
     /// What becomes of a letter, which is told.
-    fn end(&self, letter: &StaffLetter, outcome: &Outcome, concerns: usize) -> Settlement {
+    fn end(&self, letter: &DigestDelivery, outcome: &Outcome, concerns: usize) -> Settlement {
         let (scheduled, now) = (letter.scheduled_at, self.clock.now());
         match outcome {
             Outcome::Accepted { reply, reference } => {

@@ -1,7 +1,7 @@
 //! From due to told: claim, revalidate, render, begin, deliver, settle.
 //!
 //! One lane for each channel, so that a slow or dead channel never delays another. A lane claims what is due, asks the planner about each notice
-//! once more ([`last_look`]), and hands what may go over on as many connections as its transports have ([`worker`]), the most urgent first
+//! once more ([`revalidate`]), and hands what may go over on as many connections as its transports have ([`worker`]), the most urgent first
 //! ([`queue`]). An attempt is made durable before anything leaves ([`attempt`]). Meanwhile the next batch is prepared, on all cores ([`prepare`]).
 //!
 //! Invariants: nothing is handed over that was not begun (bytes frozen, durable); nothing passes its point of no return without the store's
@@ -38,13 +38,13 @@ mod breaker;
 mod elsewhere;
 mod lane;
 mod lane_run;
-mod last_look;
 pub mod looks;
 mod meter;
 mod prepare;
 mod queue;
 mod ready;
 mod record;
+mod revalidate;
 mod slot;
 mod taken_back;
 mod worker;

@@ -80,7 +80,7 @@ impl State {
     }
 
     /// The participant was told, or may have been.
-    pub fn told(self) -> bool {
+    pub fn may_have_been_sent(self) -> bool {
         matches!(self, Self::Accepted | Self::Unknown | Self::Sending)
     }
 

@@ -153,23 +153,23 @@ pub enum Verdict {
 
 impl Verdict {
     /// Whether it decides about a member that stands so: a rejection takes back an acceptance that no walk has applied yet.
-    pub(crate) fn decides(self, standing: Standing) -> bool {
-        standing == Standing::Waiting || (self == Self::Reject && standing == Standing::Accepted)
+    pub(crate) fn decides(self, standing: GuardStanding) -> bool {
+        standing == GuardStanding::Waiting || (self == Self::Reject && standing == GuardStanding::Accepted)
     }
 
     /// What becomes of a member. Another hour on people's clocks is nothing that a source said: it cannot be rejected, only mended.
-    pub(crate) fn of(self, kind: GuardKind) -> Option<Standing> {
+    pub(crate) fn of(self, kind: GuardKind) -> Option<GuardStanding> {
         match self {
-            Self::Accept => Some(Standing::Accepted),
+            Self::Accept => Some(GuardStanding::Accepted),
             Self::Reject if kind == GuardKind::Clocks => None,
-            Self::Reject => Some(Standing::Rejected),
+            Self::Reject => Some(GuardStanding::Rejected),
         }
     }
 }
 
 /// Where a member stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum GuardStanding {
     /// Nobody decided yet: nothing is sent for it.
     Waiting,
     /// An operator accepted it, and no walk has applied it yet.
@@ -178,7 +178,7 @@ pub enum Standing {
     Rejected,
 }
 
-impl Standing {
+impl GuardStanding {
     const ALL: [Self; 3] = [Self::Waiting, Self::Accepted, Self::Rejected];
 
     /// The word used in the store.
@@ -191,7 +191,7 @@ impl Standing {
     }
 }
 
-impl FromStr for Standing {
+impl FromStr for GuardStanding {
     type Err = String;
     fn from_str(s: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|x| x.as_str() == s).ok_or_else(|| format!("{s:?} is no standing of what the guard holds"))
@@ -216,7 +216,7 @@ pub struct Member {
     /// Digest of what the source says instead: an operator decides about this, and nothing else.
     pub says: String,
     pub since: DateTime<Utc>,
-    pub standing: Standing,
+    pub standing: GuardStanding,
 }
 
 /// A change that was let pass, because it was one of few: many of them within minutes are too much, too.
@@ -238,7 +238,7 @@ pub struct GuardSet {
 impl GuardSet {
     /// Sessions that the source lists no more, or not with all of their people, and that count as they were.
     pub(crate) fn displaced(&self) -> impl Iterator<Item = SessionId> {
-        let kept = |m: &&Member| matches!(m.kind, GuardKind::Removed | GuardKind::Participants) && m.standing != Standing::Accepted;
+        let kept = |m: &&Member| matches!(m.kind, GuardKind::Removed | GuardKind::Participants) && m.standing != GuardStanding::Accepted;
         self.members.iter().filter(kept).map(|m| m.session)
     }
 }

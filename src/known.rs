@@ -35,11 +35,11 @@ pub struct Known {
     /// Was there when the store was first filled from this source: may have been announced by somebody else.
     pub adopted: bool,
     /// What the participant answered by text.
-    pub rsvp: Option<Answered>,
+    pub rsvp: Option<RsvpOverride>,
     /// The start that this answered; `None`: not known, or no answer.
     pub answered_start: Option<DateTime<Utc>>,
     /// What the source says that they answered; `None`: not noted yet.
-    pub said: Option<Said>,
+    pub said: Option<SourceRsvp>,
     /// Who it is, over all sessions: see `plan::person_key`. `None`: not noted yet.
     pub person: Option<String>,
     /// Reminder texts that went, or are about to go, to the participant's numbers because of other sessions: the latest hundred or so.
@@ -89,7 +89,7 @@ impl Expected {
 
 /// What a source says that a participant answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Said {
+pub struct SourceRsvp {
     pub rsvp: Rsvp,
     /// The start that was in force when the source came to say so: the one that they answered.
     pub start: DateTime<Utc>,
@@ -137,7 +137,7 @@ impl Known {
     }
 
     /// The start that they know, by what they heard last, if it is not this one. `None` too where that is that it is cancelled.
-    pub fn told_another(&self, start: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub fn knows_another_start(&self, start: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let arrived = self.notices.iter().filter(|n| n.arrived() && !n.may_have_gone());
         let last = arrived.max_by_key(|n| n.heard_at()).filter(|n| n.notice.occasion != Occasion::Cancelled)?;
         Some(last.notice.start).filter(|was| *was != start)
@@ -187,13 +187,13 @@ pub struct KnownNotice {
 impl KnownNotice {
     /// The participant was told, or may have been: also when a doubtful one waits or is claimed to be sent again. What is on its way, and has not
     /// passed its point of no return, was not: it may still be called back.
-    pub fn told(&self) -> bool {
+    pub fn may_have_been_sent(&self) -> bool {
         matches!(self.state, State::Accepted | State::Unknown) || self.doubted
     }
 
     /// The participant knows it: from us, or from somebody else; or may know it, from what ran before a restore.
     pub fn heard(&self) -> bool {
-        self.told() || matches!(self.reason, Some(Reason::Adopted | Reason::Told)) || self.may_have_gone()
+        self.may_have_been_sent() || matches!(self.reason, Some(Reason::Adopted | Reason::Told)) || self.may_have_gone()
     }
 
     /// It was found again after a restore, and waits for a person to say whether it had gone out; or waited until its time was over.
@@ -203,7 +203,7 @@ impl KnownNotice {
 
     /// They may have been told, or not: nobody knows.
     pub fn in_doubt(&self) -> bool {
-        (self.told() && self.state != State::Accepted) || self.may_have_gone()
+        (self.may_have_been_sent() && self.state != State::Accepted) || self.may_have_gone()
     }
 
     /// They know it, as far as anybody can know: nobody says that it did not arrive.
@@ -232,13 +232,13 @@ pub(crate) fn by_session(known: KnownMap) -> HashMap<SessionId, KnownMap> {
 
 /// What a participant answered, and over what: it holds as long as the source says what it said then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answered {
+pub struct RsvpOverride {
     pub says: Rsvp,
     /// The source's, at that time.
     pub over: Rsvp,
 }
 
-impl Answered {
+impl RsvpOverride {
     /// What holds now: a change of the source is later than the answer.
     pub fn or(answered: Option<Self>, source: Rsvp) -> Rsvp {
         answered.filter(|a| a.over == source).map_or(source, |a| a.says)
@@ -252,16 +252,16 @@ mod tests {
     #[test]
     fn an_answer_holds_until_the_source_says_something_else() {
         use Rsvp::{Confirmed, Declined, Unknown};
-        let declined = Some(Answered { says: Declined, over: Unknown });
+        let declined = Some(RsvpOverride { says: Declined, over: Unknown });
         for (answered, source, holds) in [
             (None, Unknown, Unknown),
             (None, Declined, Declined),
             (declined, Unknown, Declined),
             (declined, Confirmed, Confirmed),
-            (Some(Answered { says: Confirmed, over: Declined }), Declined, Confirmed),
-            (Some(Answered { says: Confirmed, over: Declined }), Unknown, Unknown),
+            (Some(RsvpOverride { says: Confirmed, over: Declined }), Declined, Confirmed),
+            (Some(RsvpOverride { says: Confirmed, over: Declined }), Unknown, Unknown),
         ] {
-            assert_eq!(Answered::or(answered, source), holds, "{answered:?} {source:?}");
+            assert_eq!(RsvpOverride::or(answered, source), holds, "{answered:?} {source:?}");
         }
     }
 }

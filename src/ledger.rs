@@ -5,7 +5,7 @@
 //! recompute the chain from an export (docs/security.md shows how).
 //!
 //! A chain alone does not show that its end was cut off, or that somebody recomputed all of it. In a sealed store nobody can do the latter without
-//! its key ([`Part`]); for the rest an earlier [`Anchor`] must be kept elsewhere. `punctual` keeps one beside the store and logs one each hour; [`Walker`] holds the chain against it.
+//! its key ([`KeyedPart`]); for the rest an earlier [`Anchor`] must be kept elsewhere. `punctual` keeps one beside the store and logs one each hour; [`ChainReader`] holds the chain against it.
 //!
 //! Pure: rows in, findings out.
 
@@ -174,7 +174,7 @@ impl Serialize for Anchor {
 }
 
 /// A part of a ledger that is chained with a key: up to the next one, or to the end.
-pub struct Part {
+pub struct KeyedPart {
     pub from: i64,
     /// What its rows are chained with.
     pub key: Zeroizing<[u8; 32]>,
@@ -261,14 +261,14 @@ fn is_none(number: &u64) -> bool {
 pub const FINDINGS: usize = 100;
 
 /// Walks a ledger, oldest row first, and holds each row against the one before it.
-pub struct Walker {
+pub struct ChainReader {
     verified: Verified,
     anchor: Option<Anchor>,
     /// The oldest first.
-    parts: Vec<Part>,
+    parts: Vec<KeyedPart>,
 }
 
-impl Walker {
+impl ChainReader {
     /// From the last checkpoint on; without one, from the first row. `anchor`: an earlier head, noted elsewhere.
     pub fn new(checkpoint: Option<Anchor>, anchor: Option<Anchor>) -> Self {
         let from = checkpoint.unwrap_or_default();
@@ -279,7 +279,7 @@ impl Walker {
 
     /// These parts of it are chained with keys, the oldest first.
     #[must_use]
-    pub fn keyed(mut self, parts: Vec<Part>) -> Self {
+    pub fn keyed(mut self, parts: Vec<KeyedPart>) -> Self {
         self.parts = parts;
         self
     }
@@ -372,7 +372,7 @@ mod tests {
     }
 
     fn verify(rows: &[LedgerRow], checkpoint: Option<Anchor>, anchor: Option<Anchor>) -> Verified {
-        let mut walker = Walker::new(checkpoint, anchor);
+        let mut walker = ChainReader::new(checkpoint, anchor);
         rows.iter().for_each(|row| walker.step(row));
         walker.end(5)
     }
@@ -458,7 +458,7 @@ mod tests {
         }
         assert_eq!(verify(&forged, None, None).findings, []);
         assert_eq!(verify(&forged, None, Some(anchor_of(&sound[3]))).findings, [Finding::NotAnchored { seq: 4 }]);
-        let cut = Walker::new(None, Some(anchor_of(&sound[3]))).end(0);
+        let cut = ChainReader::new(None, Some(anchor_of(&sound[3]))).end(0);
         assert_eq!(cut.findings, [Finding::Missing { from: 1, to: 4 }], "also when all of it is gone");
     }
 

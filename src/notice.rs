@@ -321,7 +321,7 @@ impl Reason {
     /// Why nothing at all is sent of a session or to a person of this presence.
     pub fn against(presence: Presence) -> Option<Self> {
         match presence {
-            Presence::Listed | Presence::Unheard | Presence::Gone | Presence::Kept => None,
+            Presence::Listed | Presence::Unknown | Presence::Gone | Presence::Kept => None,
             Presence::Absent => Some(Self::Absent),
             Presence::Unreadable => Some(Self::Quarantined),
             Presence::Guarded => Some(Self::Guard),

@@ -21,6 +21,7 @@ mod key;
 mod lz4;
 pub mod memory;
 mod nodes;
+mod origin;
 mod outgoing;
 pub mod postgres;
 mod queries;
@@ -40,11 +41,11 @@ pub use attempts::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lease, Outg
 pub use feedback::Feedback;
 pub use key::StoreKey;
 pub use nodes::{Leader, NodeRow, Nodes, Tended};
-pub use outgoing::{Scheduled, StaffLetter, letter_key};
+pub use outgoing::{DigestDelivery, Scheduled, digest_key};
 pub use queries::{Filter, Queries, SourceStatus, Status};
 pub use transports::{TransportAnswer, TransportAsk, TransportName, TransportState, Transports};
 pub use upkeep::{Purged, Restored, Retention, Upkeep};
-pub use walks::{Applied, FindsAgain, NotedSession, Rest, Seen, SeenSession, SourcePart, SourceRow, Walk, WalkedSession, Walks};
+pub use walks::{Applied, NotedSession, ReplaysAfterRestore, Rest, Seen, SeenSession, SourcePart, SourceRow, Walk, WalkedSession, Walks};
 
 /// A store failed. Hand-overs stop at once: a message could go out that nobody would remember.
 #[derive(Debug, thiserror::Error)]

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::known::{Known, KnownMap, KnownNotice, Said};
+use crate::known::{Known, KnownMap, KnownNotice, SourceRsvp};
 use crate::notice::{Decision, Omission, Reason};
 use crate::session::{Fault, Participant, ParticipationId, Presence, Session};
 
@@ -144,7 +144,7 @@ pub fn observe(session: &Session, mut known: KnownMap, policy: &Policy, first_fi
         by_this_clock(seen, now);
         // An answer that comes with a new start was given to the old one.
         if seen.said.is_none_or(|said| said.rsvp != participant.rsvp) {
-            seen.said = Some(Said { rsvp: participant.rsvp, start: seen.start });
+            seen.said = Some(SourceRsvp { rsvp: participant.rsvp, start: seen.start });
         }
         seen.person = Some(person_key(participant));
         if seen.start != session.start {

@@ -15,10 +15,10 @@ use crate::zone::rfc3339;
 
 mod line;
 
-pub use line::Line;
+pub use line::PreviewLine;
 use line::{held, omit};
 
-pub struct Request<'a> {
+pub struct PreviewRequest<'a> {
     /// What the sources said.
     pub snapshot: &'a Snapshot,
     /// What the store knows; empty: all sessions are new.
@@ -53,7 +53,7 @@ struct Decided<'a> {
 const BATCH: usize = 2048;
 
 /// All lines, in due order; what has no due time comes last.
-pub fn lines(request: Request<'_>) -> Vec<Line> {
+pub fn lines(request: PreviewRequest<'_>) -> Vec<PreviewLine> {
     let mut all = Vec::new();
     let Ok(()) = each_line(request, |line| {
         all.push(line);
@@ -64,7 +64,7 @@ pub fn lines(request: Request<'_>) -> Vec<Line> {
 
 /// Hands on each line, in the same order: made on all cores, and never more of them at once than a batch, so that memory does not grow with
 /// what is shown.
-pub fn each_line<E>(mut request: Request<'_>, mut each: impl FnMut(Line) -> Result<(), E>) -> Result<(), E> {
+pub fn each_line<E>(mut request: PreviewRequest<'_>, mut each: impl FnMut(PreviewLine) -> Result<(), E>) -> Result<(), E> {
     let known = std::mem::take(&mut request.known);
     let mut decided: Vec<Decided<'_>> = request
         .snapshot
@@ -89,7 +89,7 @@ pub fn each_line<E>(mut request: Request<'_>, mut each: impl FnMut(Line) -> Resu
             let sent = if let Decision::Send(n) = &decision { known.get(&(n.session, n.participation)).zip(Some(n)) } else { None };
             let meet_now = sent.is_some_and(|(one, n)| plan::joins_now(session, one, Some(&n.address)));
             let number = sent.map(|(one, n)| one.number(&n.address)).unwrap_or_default();
-            let was = sent.and_then(|(one, _)| one.told_another(session.start));
+            let was = sent.and_then(|(one, _)| one.knows_another_start(session.start));
             let kept =
                 sent.and_then(|(one, n)| one.notices.iter().find(|k| k.notice.key == n.key && (k.state == State::Held || is_off(k))));
             let held = kept.map(|k| (k.state, k.reason.map_or(k.state.as_str(), Reason::as_str)));
@@ -103,9 +103,11 @@ pub fn each_line<E>(mut request: Request<'_>, mut each: impl FnMut(Line) -> Resu
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     for batch in decided.chunks(BATCH) {
         let share = batch.len().div_ceil(cores);
-        let made: Vec<Vec<Line>> = std::thread::scope(|scope| {
-            let workers: Vec<_> =
-                batch.chunks(share).map(|part| scope.spawn(|| part.iter().map(|d| request.line(d)).collect::<Vec<Line>>())).collect();
+        let made: Vec<Vec<PreviewLine>> = std::thread::scope(|scope| {
+            let workers: Vec<_> = batch
+                .chunks(share)
+                .map(|part| scope.spawn(|| part.iter().map(|d| request.line(d)).collect::<Vec<PreviewLine>>()))
+                .collect();
             workers.into_iter().map(|w| w.join().expect("rendering does not panic")).collect()
         });
         made.into_iter().flatten().try_for_each(&mut each)?;
@@ -142,7 +144,7 @@ fn is_told(decision: &Decision, known: &KnownMap) -> bool {
     notices.is_some_and(|all| all.iter().any(|k| k.notice.key == n.key && !k.state.pending() && k.state != State::Claimed && !is_off(k)))
 }
 
-impl Request<'_> {
+impl PreviewRequest<'_> {
     fn wants(&self, decision: &Decision) -> bool {
         let (session, participation, due) = match decision {
             Decision::Send(n) => (Some(n.session), Some(n.participation), Some(n.due_at)),
@@ -153,7 +155,7 @@ impl Request<'_> {
             && self.until.is_none_or(|until| due.is_none_or(|due| due <= until))
     }
 
-    fn line(&self, decided: &Decided<'_>) -> Line {
+    fn line(&self, decided: &Decided<'_>) -> PreviewLine {
         let mut line = match &decided.decision {
             Decision::Send(notice) => decided.held.map_or_else(|| self.send(notice, decided), |why| held(notice, why)),
             Decision::Omit(omission) => omit(omission),
@@ -173,12 +175,12 @@ impl Request<'_> {
         line
     }
 
-    fn send(&self, notice: &Notice, decided: &Decided<'_>) -> Line {
-        let mut line = Line {
+    fn send(&self, notice: &Notice, decided: &Decided<'_>) -> PreviewLine {
+        let mut line = PreviewLine {
             verdict: "send",
             useful_until: Some(rfc3339(notice.useful_until)),
             to: Some(if self.reveal { notice.address.expose().to_owned() } else { notice.address.to_string() }),
-            ..Line::of(notice)
+            ..PreviewLine::of(notice)
         };
         let Some((session, person)) = decided.session.and_then(|s| Some((s, s.participant(notice.participation)?))) else { return line };
         match self.render(decided, notice, session, person) {
@@ -228,7 +230,7 @@ impl Request<'_> {
 }
 
 /// `shown`: what is shown of the message in place of its own words.
-fn show(line: &mut Line, rendered: Rendered, shown: Option<Result<Rendered, RenderError>>) {
+fn show(line: &mut PreviewLine, rendered: Rendered, shown: Option<Result<Rendered, RenderError>>) {
     line.locale = Some(rendered.locale);
     if shown.is_none() {
         line.bytes = Some(rendered.message.content.bytes().into());

@@ -225,7 +225,7 @@ impl RateLimiter {
     }
 
     /// The next turn that nobody has is so long from now.
-    pub fn heard(&mut self, now: DateTime<Utc>, wait: TimeDelta) {
+    pub fn set_next_turn(&mut self, now: DateTime<Utc>, wait: TimeDelta) {
         self.share.free = Some(now + wait);
     }
 

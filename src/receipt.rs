@@ -71,7 +71,7 @@ impl FromStr for DeliveryStatus {
 
 /// Which message a receipt is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum About {
+pub enum ReceiptTarget {
     /// By the notice that our own reference led to.
     Notice(NoticeKey),
     /// By the provider's id of a text that was due after this: providers use ids again.
@@ -80,7 +80,7 @@ pub enum About {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    pub about: About,
+    pub about: ReceiptTarget,
     /// What became of it.
     pub status: DeliveryStatus,
     /// The provider's error, redacted.

@@ -66,7 +66,7 @@ pub struct Settings {
     /// Shown in texts: `[practice] short_name`; `None`: the name.
     pub short_name: Option<String>,
     /// How its e-mails look.
-    pub look: look::Look,
+    pub look: look::MailLook,
     /// Shown in messages: a telephone number or an address; may be empty.
     pub practice_contact: String,
     /// The practice's locale (BCP 47), the last of the fallback chain: `en-US`.
@@ -250,7 +250,8 @@ impl Renderer {
         let said: Vec<String> = library.said().map(|(_, text)| text).collect();
         let gate = gate::Gate::new(&settings, said.iter().map(String::as_str));
         let default_locale = default_locale.unwrap_or_default();
-        let (tokens, practice) = (Tokens::new(&settings.reference_key), tera::Value::from_serializable(&context::Practice::of(&settings)));
+        let (tokens, practice) =
+            (Tokens::new(&settings.reference_key), tera::Value::from_serializable(&context::PracticeView::of(&settings)));
         let next = RwLock::default();
         let renderer = Self { settings, library, dates, answers, join_url, account_join_url, gate, tokens, practice, default_locale, next };
         errors.extend(renderer.check_join_url().err());

@@ -16,7 +16,7 @@ mod snapshot;
 pub mod stored;
 
 pub use record::{SourceRecord, TakenFor};
-pub use snapshot::{Extent, FAULTS_MAX, Fault, Faults, MoreFaults, Snapshot, SnapshotPart, UnreadRecord};
+pub use snapshot::{FAULTS_MAX, Fault, Faults, MoreFaults, Snapshot, SnapshotKind, SnapshotPart, UnreadRecord};
 
 /// SecureVideo's SessionId.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -255,7 +255,7 @@ pub enum Presence {
     /// Its record cannot be read.
     Unreadable,
     /// The part of the source that has it cannot be read: as it was, for a while.
-    Unheard,
+    Unknown,
     /// It is one of too many that changed at once: an operator decides.
     Guarded,
     /// It was, and an operator rejected what the source says of it now: as it was.
@@ -269,7 +269,7 @@ impl Presence {
         (Self::Absent, "absent"),
         (Self::Gone, "gone"),
         (Self::Unreadable, "unreadable"),
-        (Self::Unheard, "unheard"),
+        (Self::Unknown, "unheard"),
         (Self::Guarded, "guarded"),
         (Self::Kept, "kept"),
     ];

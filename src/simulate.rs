@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use script::{Line, Script, ScriptAct, ScriptSource};
+use script::{Script, ScriptAct, ScriptSource, ServerState};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -29,7 +29,7 @@ use crate::outbox::{Attempts, Filter, Outbox, Queries, StoreError};
 use crate::plan::{self, Policy};
 use crate::render::Renderer;
 use crate::retry::DoubtPolicy;
-use crate::session::{Extent, ParticipationId, SessionId, Snapshot};
+use crate::session::{ParticipationId, SessionId, Snapshot, SnapshotKind};
 use crate::source::just_read::JustRead;
 use crate::source::{ambiguity, json};
 use crate::walk;
@@ -47,7 +47,7 @@ const SLOW: TimeDelta = TimeDelta::seconds(20);
 /// The name of the one source.
 const SOURCE: &str = "sessions";
 
-pub struct Request {
+pub struct Rehearsal {
     /// Session JSON, record by record.
     pub sessions: Vec<Value>,
     pub policy: Arc<Policy>,
@@ -62,7 +62,7 @@ pub struct Request {
 
 /// One thing that happened, or that did not and why.
 #[derive(Debug, Clone, Serialize)]
-pub struct Moment {
+pub struct TimelineEntry {
     /// RFC 3339, UTC. Of an omission: when it would have been due.
     pub at: Option<String>,
     /// The same moment on the participant's clock.
@@ -112,12 +112,12 @@ impl Serialize for Happened {
 
 /// The rehearsal as it goes.
 struct Simulation {
-    request: Request,
+    request: Rehearsal,
     outbox: Arc<MemoryOutbox>,
     clock: Arc<ManualClock>,
     dispatcher: Arc<Dispatcher>,
     lanes: [Arc<Lane>; 2],
-    lines: [Arc<Mutex<Line>>; 2],
+    lines: [Arc<Mutex<ServerState>>; 2],
     sessions: Vec<Value>,
     source: ScriptSource,
     daemon_up: bool,
@@ -131,16 +131,16 @@ struct Simulation {
     guarded: usize,
     told: i64,
     zones: HashMap<(SessionId, ParticipationId), Zone>,
-    timeline: Vec<Moment>,
+    timeline: Vec<TimelineEntry>,
 }
 
 /// Plays it: the timeline, in order, and at its end what was omitted.
-pub async fn simulate(request: Request) -> Result<Vec<Moment>, StoreError> {
-    simulate_telling(request, |_| {}).await
+pub async fn simulate(request: Rehearsal) -> Result<Vec<TimelineEntry>, StoreError> {
+    simulate_with_progress(request, |_| {}).await
 }
 
 /// Likewise; `progress` is told what time it is there.
-pub async fn simulate_telling(request: Request, progress: impl Fn(DateTime<Utc>) + Send) -> Result<Vec<Moment>, StoreError> {
+pub async fn simulate_with_progress(request: Rehearsal, progress: impl Fn(DateTime<Utc>) + Send) -> Result<Vec<TimelineEntry>, StoreError> {
     let mut simulation = Simulation::new(request);
     let mut events = std::mem::take(&mut simulation.request.script.events).into_iter().peekable();
     simulation.look(true).await?;
@@ -169,10 +169,10 @@ pub async fn simulate_telling(request: Request, progress: impl Fn(DateTime<Utc>)
 }
 
 impl Simulation {
-    fn new(request: Request) -> Self {
+    fn new(request: Rehearsal) -> Self {
         let outbox = Arc::new(MemoryOutbox::new([0; 32]));
         let clock = Arc::new(ManualClock(Mutex::new(request.from)));
-        let lines = [Arc::new(Mutex::new(Line::Up)), Arc::new(Mutex::new(Line::Up))];
+        let lines = [Arc::new(Mutex::new(ServerState::Up)), Arc::new(Mutex::new(ServerState::Up))];
         let scripted = |n: usize, name| {
             let transport = ScriptedTransport { name, line: Arc::clone(&lines[n]), clock: Arc::clone(&clock) };
             Route::from(Arc::new(transport) as Arc<dyn Transport>)
@@ -246,7 +246,7 @@ impl Simulation {
             ScriptSource::Empty => "[]".to_owned(),
             ScriptSource::Fails => return Ok(()),
         };
-        let mut snapshot = json::parse(body.as_bytes()).unwrap_or_else(|_| Snapshot { extent: Extent::Change, ..Snapshot::default() });
+        let mut snapshot = json::parse(body.as_bytes()).unwrap_or_else(|_| Snapshot { kind: SnapshotKind::Delta, ..Snapshot::default() });
         ambiguity::mark(&mut snapshot, self.clock.now());
         for session in &snapshot.sessions {
             for person in &session.participants {
@@ -298,7 +298,7 @@ impl Simulation {
             let (end, said) = AttemptEnd::of_detail(row.detail.as_deref().unwrap_or_default());
             let end = if row.event == Event::Settled { Some(end) } else { row.to_state.map(AttemptEnd::Ended) };
             let Some(end) = end.filter(|end| !matches!(end, AttemptEnd::Moved | AttemptEnd::Fenced)) else { continue };
-            self.timeline.push(Moment {
+            self.timeline.push(TimelineEntry {
                 at: Some(rfc3339(row.at)),
                 local: self.local(notice.session, notice.participation, row.at),
                 session_id: Some(notice.session),
@@ -332,7 +332,7 @@ impl Simulation {
     }
 
     fn note(&mut self, detail: String) {
-        self.timeline.push(Moment {
+        self.timeline.push(TimelineEntry {
             at: Some(rfc3339(self.clock.now())),
             local: None,
             session_id: None,
@@ -353,7 +353,7 @@ impl Simulation {
                 (Some(session), Some(participation), Some(at)) => self.local(session, participation, at),
                 _ => None,
             };
-            self.timeline.push(Moment {
+            self.timeline.push(TimelineEntry {
                 at: o.due_at.map(rfc3339),
                 local,
                 session_id: o.session,

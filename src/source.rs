@@ -7,11 +7,11 @@ pub mod file;
 pub mod http;
 pub mod json;
 pub mod just_read;
-pub mod kept;
 pub mod meaning;
 pub mod push;
 mod record;
 pub mod same;
+pub mod stored;
 pub mod words;
 
 pub use self::configured::{Source, SourceKind};

@@ -27,7 +27,7 @@ pub mod words;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Concern {
     /// What it is about.
-    pub kind: Kind,
+    pub kind: ConcernKind,
     /// The session, where it could be read.
     pub session: Option<SessionId>,
     /// The person in it; `None`: all of them, or it could not be read.
@@ -48,7 +48,7 @@ const TOLD_ELSEWHERE: &str = "they were told at another address; what comes late
 
 /// What a concern is about, in the order in which they are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum ConcernKind {
     /// A person who will not be reached.
     Person,
     /// A message that did not go as it should, of somebody who was told otherwise.
@@ -211,7 +211,7 @@ impl ConcernFinder<'_> {
         let n = &held.notice;
         let what = n.rule.as_ref().map_or_else(|| n.occasion.to_string(), |rule| format!("{} {rule}", n.occasion));
         (n.start == session.start).then(|| Concern {
-            kind: Kind::Message,
+            kind: ConcernKind::Message,
             contact: Some(n.address.to_string()),
             what: Some(what),
             why,
@@ -230,12 +230,12 @@ fn was_told_again(held: &KnownNotice, known: &[KnownNotice]) -> bool {
 
 /// Changes of a session that wait for an operator.
 pub fn of_guard(guard: &GuardRow) -> Concern {
-    Concern { kind: Kind::Change, session: Some(guard.session_id), why: Why::Guarded(guard.kind), ..nothing() }
+    Concern { kind: ConcernKind::Change, session: Some(guard.session_id), why: Why::Guarded(guard.kind), ..nothing() }
 }
 
 /// A text that somebody wrote: of each participant whose it may be, with its source; or of nobody that is known. What it says is no part of it.
 pub fn of_reply(said: &Written) -> Vec<(Option<&str>, Concern)> {
-    let one = Concern { kind: Kind::Reply, contact: Some(said.shown.clone()), why: Why::Wrote, ..nothing() };
+    let one = Concern { kind: ConcernKind::Reply, contact: Some(said.shown.clone()), why: Why::Wrote, ..nothing() };
     if said.said.about.is_empty() {
         return vec![(None, one)];
     }
@@ -248,7 +248,7 @@ pub fn of_reply(said: &Written) -> Vec<(Option<&str>, Concern)> {
 /// A record that could not be read, of a source.
 pub fn of_fault(source: &str, fault: &Fault) -> Concern {
     Concern {
-        kind: Kind::Record,
+        kind: ConcernKind::Record,
         session: fault.session,
         participation: fault.participation,
         detail: Some(format!("{source}: {fault}")),
@@ -259,7 +259,7 @@ pub fn of_fault(source: &str, fault: &Fault) -> Concern {
 
 fn nothing() -> Concern {
     Concern {
-        kind: Kind::Person,
+        kind: ConcernKind::Person,
         session: None,
         participation: None,
         start: None,

@@ -16,14 +16,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 
 use crate::entry::{Change, State};
-use crate::guard::Standing;
+use crate::guard::GuardStanding;
 use crate::known::{Known, KnownMap, KnownNotice, by_session};
 use crate::notice::{Decision, Notice, NoticeKey, Occasion, Reason};
-use crate::outbox::{self, Applied, FindsAgain, NotedSession, Outbox, Rest, Seen, SeenSession, Walk, WalkedSession};
+use crate::outbox::{self, Applied, NotedSession, Outbox, ReplaysAfterRestore, Rest, Seen, SeenSession, Walk, WalkedSession};
 use crate::plan::{self, NotJoined, Policy, Suppressions, diff};
 use crate::session::stored::{Departed, StoredSession};
-use crate::session::{Extent, Participant, ParticipationId, Presence, Session, SessionId, Snapshot, TakenFor};
-use crate::source::{ambiguity, json, kept};
+use crate::session::{Participant, ParticipationId, Presence, Session, SessionId, Snapshot, SnapshotKind, TakenFor};
+use crate::source::{ambiguity, json, stored};
 
 mod apply;
 mod differ;
@@ -42,8 +42,8 @@ pub use self::elsewhere::Elsewhere;
 
 use self::apply::Planned;
 use self::elsewhere::Beside;
-use self::guard::{Kept, Looked, Ruling, Scene};
-use self::parts::Unheard;
+use self::guard::{GuardedSession, Kept, Ruling, Scene};
+use self::parts::UnreadSessions;
 use self::slips::Left;
 
 /// Snapshots in a row that must not list a session before it counts as cancelled.
@@ -96,7 +96,7 @@ struct Walker<'a> {
     /// Sessions that were at fault in the first fill: whoever is in them was there.
     adopting: HashSet<SessionId>,
     /// What was told before a restore is found again: new invites and corrections wait for a person.
-    finds_again: FindsAgain,
+    replays_after_restore: ReplaysAfterRestore,
     now: DateTime<Utc>,
     /// Where sessions stand that are not this source's own, or move to it.
     places: HashMap<SessionId, String>,
@@ -140,11 +140,11 @@ pub async fn walk_beside(
     policy: &Policy,
     now: DateTime<Utc>,
 ) -> outbox::Result<WalkSummary> {
-    walk_telling(outbox, elsewhere, (source, snapshot), (policy, now), &|_| {}).await
+    walk_with_progress(outbox, elsewhere, (source, snapshot), (policy, now), &|_| {}).await
 }
 
 /// Likewise; `told` is called while it goes on.
-pub async fn walk_telling(
+pub async fn walk_with_progress(
     outbox: &dyn Outbox,
     elsewhere: &mut Elsewhere,
     (source, snapshot): (&str, &Snapshot),
@@ -217,7 +217,7 @@ async fn plan<'a>(
     let asked_before = asked_before.to_owned();
     let all = seen.as_ref().is_none_or(|s| policy_before != policy_digest || !policy.believes(s.last_snapshot_at, now));
     let fill = Fill::of(snapshot, seen.as_ref());
-    let unheard = Unheard::of(snapshot, seen.as_ref());
+    let unheard = UnreadSessions::of(snapshot, seen.as_ref());
     let mut missing = missing((snapshot, &unheard), seen.as_ref(), all, now);
     let mut beside = elsewhere.beside(outbox, (source, snapshot), &missing, policy, now).await?;
     let carried = held::carried(outbox, source, &beside.from, now).await?;
@@ -235,7 +235,7 @@ async fn plan<'a>(
     ids.extend(moves.keys().copied().chain(marked.iter().map(|s| s.id)).chain(look_again.iter().copied()));
     // Whoever comes may be one of those whom the guard keeps elsewhere.
     ids.extend(seen.iter().filter(|_| !changed.is_empty()).flat_map(|s| s.guard.displaced()));
-    let occupied = occupied::Beside::of((snapshot, &unheard), &changed, seen.as_ref());
+    let occupied = occupied::Occupancy::of((snapshot, &unheard), &changed, seen.as_ref());
     ids.extend(occupied.ids());
     // Of a list that says nothing new nobody gets anything.
     let is_new = !changed.is_empty() || !moves.is_empty() || !missing.is_empty();
@@ -338,12 +338,12 @@ enum Fill {
 impl Fill {
     fn of(snapshot: &Snapshot, seen: Option<&Seen>) -> Self {
         let filled = seen.is_some_and(|seen| seen.filled);
-        match snapshot.extent {
+        match snapshot.kind {
             _ if filled => Self::Over,
-            Extent::Whole if !snapshot.sessions.is_empty() => Self::First,
-            Extent::Whole | Extent::Part => Self::Waits,
+            SnapshotKind::Full if !snapshot.sessions.is_empty() => Self::First,
+            SnapshotKind::Full | SnapshotKind::Partial => Self::Waits,
             // It is told of by itself: that is news.
-            Extent::Change => Self::Over,
+            SnapshotKind::Delta => Self::Over,
         }
     }
 }
@@ -370,7 +370,8 @@ pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: Date
     let after = Some(outbox.walks().await?);
     let Some(seen) = outbox.seen_from(source, now).await? else { return Ok(WalkSummary::default()) };
     // What an operator decided is done when the source is heard.
-    let decided: HashSet<SessionId> = seen.guard.members.iter().filter(|m| m.standing != Standing::Waiting).map(|m| m.session).collect();
+    let decided: HashSet<SessionId> =
+        seen.guard.members.iter().filter(|m| m.standing != GuardStanding::Waiting).map(|m| m.session).collect();
     let all = seen.policy_digest.is_empty();
     let waits = seen
         .sessions
@@ -413,7 +414,7 @@ fn changed<'a>(snapshot: &'a Snapshot, beside: &Beside, seen: Option<&Seen>, all
 fn differs<'s>(together: &'s Session, stored: &StoredSession) -> Option<&'s Session> {
     let of_its_own = |why: &str| ambiguity::is_told_twice(why) || occupied::is_of_another(why);
     let is_its_own = stored.ambiguous.iter().any(|(_, why)| of_its_own(why));
-    let counts = matches!(stored.presence, Presence::Listed | Presence::Unheard) && !is_its_own;
+    let counts = matches!(stored.presence, Presence::Listed | Presence::Unknown) && !is_its_own;
     (counts && digest(together) != stored.digest).then_some(together)
 }
 
@@ -433,38 +434,43 @@ fn digest(session: &Session) -> String {
 /// Sessions that were seen before, start in the future, and are not in the snapshot as sessions: absent, unreadable or unheard. An absent one
 /// is looked at in every walk until it counts as gone, the others once; likewise those that have started and may still be told of. `all`: what is as it
 /// was is looked at, too.
-fn missing((snapshot, unheard): (&Snapshot, &Unheard), seen: Option<&Seen>, all: bool, now: DateTime<Utc>) -> Vec<(SessionId, Presence)> {
+fn missing(
+    (snapshot, unheard): (&Snapshot, &UnreadSessions),
+    seen: Option<&Seen>,
+    all: bool,
+    now: DateTime<Utc>,
+) -> Vec<(SessionId, Presence)> {
     let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
     let unreadable: HashSet<SessionId> = snapshot.unreadable().collect();
     let runs = |start: DateTime<Utc>| start <= now && now - start < NotJoined::LONGEST;
     let unlisted = seen.into_iter().flat_map(|s| &s.sessions).filter(|(id, s)| !listed.contains(id) && (s.start > now || runs(s.start)));
     let is = |id: &SessionId, was: &SeenSession| {
-        let extent = match snapshot.extent {
-            Extent::Change => Extent::Change,
-            _ if unheard.may_list(*id) => Extent::Part,
-            _ => Extent::Whole,
+        let extent = match snapshot.kind {
+            SnapshotKind::Delta => SnapshotKind::Delta,
+            _ if unheard.may_list(*id) => SnapshotKind::Partial,
+            _ => SnapshotKind::Full,
         };
         let again = all || was.replan;
         if runs(was.start) {
             let is = match extent {
                 _ if unreadable.contains(id) => Some(Presence::Unreadable),
-                Extent::Whole => Some(Presence::Absent),
-                Extent::Part => Some(Presence::Unheard),
-                Extent::Change => None,
+                SnapshotKind::Full => Some(Presence::Absent),
+                SnapshotKind::Partial => Some(Presence::Unknown),
+                SnapshotKind::Delta => None,
             };
             return is.filter(|_| was.presence == Presence::Listed || again);
         }
         match (extent, was.presence) {
             _ if unreadable.contains(id) => Some(Presence::Unreadable).filter(|is| was.presence != *is || was.replan),
-            (Extent::Whole, Presence::Guarded | Presence::Kept) if was.digest.is_empty() => Some(Presence::Absent).filter(|_| again),
-            (Extent::Whole, is) => Some(Presence::Absent).filter(|_| is != Presence::Gone || again),
-            (Extent::Part, Presence::Listed) => Some(Presence::Unheard),
-            (Extent::Part, Presence::Unheard) => Some(Presence::Unheard).filter(|_| again),
+            (SnapshotKind::Full, Presence::Guarded | Presence::Kept) if was.digest.is_empty() => Some(Presence::Absent).filter(|_| again),
+            (SnapshotKind::Full, is) => Some(Presence::Absent).filter(|_| is != Presence::Gone || again),
+            (SnapshotKind::Partial, Presence::Listed) => Some(Presence::Unknown),
+            (SnapshotKind::Partial, Presence::Unknown) => Some(Presence::Unknown).filter(|_| again),
             // It stays so; but this is no list that misses it, so the next one is the first in a row.
-            (Extent::Part, Presence::Absent) => Some(Presence::Unheard),
-            (Extent::Change, Presence::Listed) => Some(Presence::Listed).filter(|_| again),
+            (SnapshotKind::Partial, Presence::Absent) => Some(Presence::Unknown),
+            (SnapshotKind::Delta, Presence::Listed) => Some(Presence::Listed).filter(|_| again),
             // It is held already, or gone.
-            (Extent::Part | Extent::Change, _) => None,
+            (SnapshotKind::Partial | SnapshotKind::Delta, _) => None,
         }
     };
     let mut missing: Vec<(SessionId, Presence)> = unlisted.filter_map(|(id, s)| Some((*id, is(id, s)?))).collect();
@@ -485,7 +491,7 @@ fn begin_anew(one: &mut Known) {
 }
 
 fn before(stored: Vec<StoredSession>) -> HashMap<SessionId, (StoredSession, Session)> {
-    stored.into_iter().filter_map(|s| kept::session(&s).map(|session| (s.id, (s, session)))).collect()
+    stored.into_iter().filter_map(|s| stored::session(&s).map(|session| (s.id, (s, session)))).collect()
 }
 
 impl<'a> Walker<'a> {
@@ -502,7 +508,7 @@ impl<'a> Walker<'a> {
             suppressed: Suppressions::default(),
             first_fill: false,
             adopting: HashSet::new(),
-            finds_again: outbox.finds_again(source, now).await?,
+            replays_after_restore: outbox.replays_after_restore(source, now).await?,
             now,
             places,
             unread_elsewhere: HashSet::new(),
@@ -613,7 +619,7 @@ impl Walker<'_> {
         let nameless_fault = session.faults.iter().any(|f| f.participation.is_none());
         // Whoever counts as cancelled may wait to be told so, until the start that they know; and so may whoever believes in another one.
         let start = |p: &Participant| {
-            let told = known.get(&(session.id, p.id)).and_then(|one| one.told_another(session.start));
+            let told = known.get(&(session.id, p.id)).and_then(|one| one.knows_another_start(session.start));
             told.map_or(session.start, |told| told.max(session.start))
         };
         let to_come = |p: &&Participant| start(p) > self.now || p.presence == Presence::Gone;
@@ -645,14 +651,14 @@ impl Walker<'_> {
                 Some(one) if nameless_fault && person.presence != Presence::Gone && was.presence != Presence::Gone => {
                     one.absent_since = one.absent_since.or(Some(self.now));
                     person.ambiguous = was_ambiguous;
-                    Presence::Unheard
+                    Presence::Unknown
                 }
                 Some(_) if nameless_fault && was.presence == Presence::Gone => Presence::Gone,
                 Some(_) if person.presence == Presence::Gone || self.ruling.confirmed.contains(&session.id) => Presence::Gone,
                 Some(one) => self.count_absence(one, start),
                 None => Presence::Absent,
             };
-            if person.presence == Presence::Unheard && !session.twice.is_empty() {
+            if person.presence == Presence::Unknown && !session.twice.is_empty() {
                 let whose = |p: &Participant| p.ambiguous.clone().filter(|why| ambiguity::is_of_session(why));
                 person.ambiguous = session.participants.iter().find_map(whose).or_else(|| Some(ambiguity::twice(session.id)));
             }
@@ -700,15 +706,15 @@ impl Walker<'_> {
             (Presence::Absent, None) if self.ruling.confirmed.contains(&id) => Presence::Gone,
             (Presence::Absent, None) if self.unread_elsewhere.contains(&id) => return self.not_counted(id, known),
             (Presence::Absent, None) => self.count_absence_of_all(was, &mut known),
-            (Presence::Unheard, None) if was.presence == Presence::Absent => return self.not_counted(id, known),
-            (Presence::Unheard | Presence::Unreadable, None) => {
+            (Presence::Unknown, None) if was.presence == Presence::Absent => return self.not_counted(id, known),
+            (Presence::Unknown | Presence::Unreadable, None) => {
                 for ((_, person), one) in &mut known {
                     let missed =
                         was.presence == Presence::Absent || was.participant(*person).is_some_and(|p| p.presence == Presence::Absent);
                     if missed {
                         begin_anew(one);
                     }
-                    if why == Presence::Unheard {
+                    if why == Presence::Unknown {
                         one.absent_since = one.absent_since.or(Some(self.now));
                     }
                 }
@@ -757,7 +763,7 @@ impl Walker<'_> {
             session.faults.clear();
             session.participants.iter_mut().for_each(|p| p.ambiguous = None);
             held::in_force(&mut session);
-            let held = |p: &&mut Participant| matches!(p.presence, Presence::Absent | Presence::Unreadable | Presence::Unheard);
+            let held = |p: &&mut Participant| matches!(p.presence, Presence::Absent | Presence::Unreadable | Presence::Unknown);
             session.participants.iter_mut().filter(held).for_each(|p| p.presence = Presence::Gone);
         }
         Some(self.plan(&session, stored.digest.clone(), known))
@@ -878,10 +884,10 @@ impl Walker<'_> {
 
     /// What is new of somebody may have been told before a restore.
     fn may_find_again(&self, notice: &Notice, known: &Known) -> bool {
-        match self.finds_again {
-            FindsAgain::Nobody => false,
-            FindsAgain::Everybody => true,
-            FindsAgain::WhoeverWaited(until) => {
+        match self.replays_after_restore {
+            ReplaysAfterRestore::Nobody => false,
+            ReplaysAfterRestore::Everybody => true,
+            ReplaysAfterRestore::WhoeverWaited(until) => {
                 let Some((stored, was)) = self.before.get(&notice.session) else { return false };
                 let mark = stored.ambiguous.iter().find(|(id, _)| *id == notice.participation).map(|(_, why)| why);
                 // While a session is told in two ways nobody knows what is new of it.
@@ -897,7 +903,7 @@ impl Walker<'_> {
         let of_them = was.participant(id).map(|person| person.presence);
         let presences = [Some(was.presence), of_them];
         let unheard_since = self.known.get(&was.id).and_then(|known| known.get(&(was.id, id))?.absent_since);
-        let unheard = presences.contains(&Some(Presence::Unheard)) && unheard_since.is_some_and(|since| since <= then);
+        let unheard = presences.contains(&Some(Presence::Unknown)) && unheard_since.is_some_and(|since| since <= then);
         unheard || presences.contains(&Some(Presence::Unreadable))
     }
 
@@ -947,7 +953,7 @@ impl Walker<'_> {
     /// Whoever was announced by somebody else counts as told: a row of the outbox remembers the start that they know, and what else they were told, so
     /// that a change of it is told. Of what is over nobody need remember anything, until it is moved.
     fn adoption(&self, session: &Session, was: &Session, id: ParticipationId, known: &Known) -> Option<(Notice, String)> {
-        let is_noted = known.notices.iter().any(|n| n.reason == Some(Reason::Adopted) || n.told());
+        let is_noted = known.notices.iter().any(|n| n.reason == Some(Reason::Adopted) || n.may_have_been_sent());
         if !known.adopted || is_noted || self.policy.adopt_invites || was.start.max(session.start) <= self.now {
             return None;
         }

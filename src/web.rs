@@ -40,7 +40,7 @@ use crate::notice::NoticeKey;
 use crate::outbox::{Act, Filter, StoreError};
 use crate::render::Renderer;
 use crate::session::{ParticipationId, SessionId};
-use crate::source::push::{Offer, Refused};
+use crate::source::push::{PushRefused, PushedBody};
 use crate::zone::Zone;
 
 mod api;
@@ -128,7 +128,7 @@ pub enum Callback {
         /// The last part of the address.
         token: SecretString,
         /// Where it holds what.
-        form: webhook::Form,
+        form: webhook::EventForm,
         /// It answers these words itself.
         answered: bool,
     },
@@ -174,7 +174,7 @@ impl Default for Limits {
 #[async_trait]
 pub trait Intake: Send + Sync + 'static {
     /// Takes what is pushed: applied and durable when it returns.
-    async fn push(&self, source: &str, offer: Offer) -> Result<push::Receipt, Declined>;
+    async fn push(&self, source: &str, offer: PushedBody) -> Result<push::Receipt, Declined>;
 
     /// Somebody decided about a notice: whatever may be due now is looked for.
     fn wake(&self);
@@ -237,7 +237,7 @@ pub trait Intake: Send + Sync + 'static {
 pub enum Declined {
     /// It cannot be taken as it is.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] PushRefused),
     /// The store failed: nobody knows whether it was.
     #[error("the store failed")]
     Store,

@@ -20,7 +20,7 @@ const REMEMBERED: usize = 10_000;
 
 /// What was tried of late.
 #[derive(Debug, Default)]
-pub struct Attempts {
+pub struct LoginAttempts {
     names: HashMap<String, Tries>,
     addresses: HashMap<IpAddr, Tries>,
     browsers: HashMap<String, Tries>,
@@ -41,7 +41,7 @@ pub fn limits(name: &str, from: IpAddr, browser: Option<&str>) -> Vec<(String, u
     }
 }
 
-impl Attempts {
+impl LoginAttempts {
     /// One begins. `browser`: one that logged in with this name before.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_name_is_guessed_ten_times_from_wherever() {
-        let mut attempts = Attempts::default();
+        let mut attempts = LoginAttempts::default();
         for n in 0..10 {
             assert_eq!(attempts.begin("jane", address(n), None, minute(0)), Ok(()));
         }
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn an_address_guesses_thirty_times_whoever_it_names() {
-        let mut attempts = Attempts::default();
+        let mut attempts = LoginAttempts::default();
         for n in 0..30 {
             assert_eq!(attempts.begin(&format!("user{n}"), address(1), None, minute(0)), Ok(()));
         }
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_success_is_given_back() {
-        let mut attempts = Attempts::default();
+        let mut attempts = LoginAttempts::default();
         for _ in 0..100 {
             assert_eq!(attempts.begin("jane", address(1), None, minute(0)), Ok(()));
             attempts.succeeded("jane", address(1), None);
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
         assert_eq!(of("::ffff:203.0.113.1"), address(1));
-        let mut attempts = Attempts::default();
+        let mut attempts = LoginAttempts::default();
         for n in 0..20_000_u32 {
             let from = IpAddr::from((n + 1).to_be_bytes());
             assert_eq!(attempts.begin(&n.to_string(), from, None, minute(0)), Ok(()), "nobody is refused for want of room");
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn who_logged_in_here_before_is_not_kept_out_by_the_guesses_of_others() {
-        let mut attempts = Attempts::default();
+        let mut attempts = LoginAttempts::default();
         for n in 0..10 {
             attempts.begin("jane", address(n), None, minute(0)).unwrap();
         }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Access;
+use super::AccessList;
 
 /// What stands above what the program writes.
 const HEADER: &str =
@@ -15,25 +15,25 @@ const HEADER: &str =
 ///
 /// # Errors
 /// It cannot be read, others can read it, or it has a mistake: what, and where.
-pub fn read(path: &Path) -> Result<Access, String> {
+pub fn read(path: &Path) -> Result<AccessList, String> {
     let told = |why: String| format!("{}: {why}", path.display());
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Access::default()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(AccessList::default()),
         Err(e) => return Err(told(format!("cannot be read: {e}"))),
     };
     let mode = path.metadata().map_err(|e| told(e.to_string()))?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(told(format!("others can read it (mode {mode:o}); chmod 0600 it")));
     }
-    Access::parse(&text).map_err(told)
+    AccessList::parse(&text).map_err(told)
 }
 
 /// Writes it anew, with mode 0600: whole, or not at all. Whoever owned it before owns it then.
 ///
 /// # Errors
 /// A name stands twice, or it cannot be written.
-pub fn write(path: &Path, access: &Access) -> Result<(), String> {
+pub fn write(path: &Path, access: &AccessList) -> Result<(), String> {
     let told = |why: String| format!("{}: {why}", path.display());
     let text = format!("{HEADER}{}", access.to_text().map_err(told)?);
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -55,7 +55,7 @@ pub fn write(path: &Path, access: &Access) -> Result<(), String> {
 /// The file, as the daemon follows it: who is taken out of it is out at once.
 pub struct Followed {
     path: PathBuf,
-    last: Mutex<(Option<Stamp>, Arc<Access>)>,
+    last: Mutex<(Option<Stamp>, Arc<AccessList>)>,
 }
 
 /// By what a change of the file is seen.
@@ -77,13 +77,13 @@ impl Followed {
     }
 
     /// Who stands in it now. One with a mistake is told, and lets nobody in: who was taken out must not stay for a slip of the pen.
-    pub fn current(&self) -> Arc<Access> {
+    pub fn current(&self) -> Arc<AccessList> {
         let stamp = self.path.metadata().ok().map(|m| Stamp { inode: m.ino(), length: m.len(), changed: (m.ctime(), m.ctime_nsec()) });
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if stamp.is_none() || last.0 != stamp {
             let access = read(&self.path).unwrap_or_else(|why| {
                 tracing::error!(%why, "the users file cannot be used: nobody is let in");
-                Access::default()
+                AccessList::default()
             });
             *last = (stamp, Arc::new(access));
         }
@@ -96,9 +96,9 @@ mod tests {
     use super::*;
     use crate::access::{Scope, Token, User, UserRole, digest, password};
 
-    fn someone() -> Access {
+    fn someone() -> AccessList {
         let argon2id = password::hash("correct horse battery").unwrap();
-        Access {
+        AccessList {
             user: vec![User { name: "jane".parse().unwrap(), role: UserRole::Viewer, argon2id, totp: None }],
             token: vec![Token { name: "ehr".parse().unwrap(), scopes: vec![Scope::Read, Scope::Push], sha256: digest("t") }],
         }
@@ -108,7 +108,7 @@ mod tests {
     fn what_is_written_is_read_again_and_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("users.toml");
-        assert_eq!(read(&path), Ok(Access::default()), "there is none yet");
+        assert_eq!(read(&path), Ok(AccessList::default()), "there is none yet");
         write(&path, &someone()).unwrap();
         assert_eq!(read(&path).unwrap().user[0].name.as_str(), "jane");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);

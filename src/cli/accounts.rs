@@ -9,9 +9,9 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
 
-use super::table::{Look, Tone, cell, table, text};
+use super::table::{TableStyle, Tone, cell, table, text};
 use super::{Exit, runtime};
-use crate::access::{self, Access, Name, Scope, Token, User, UserRole, UsersAt, file, password, totp};
+use crate::access::{self, AccessList, Name, Scope, Token, User, UserRole, UsersAt, file, password, totp};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::{begin_store, open_store, store_exists};
@@ -69,7 +69,7 @@ pub(super) enum TokenCommand {
     List,
 }
 
-pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
+pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: TableStyle) -> anyhow::Result<Exit> {
     let (users, version, mut access) = read(config, matches!(command, UserCommand::Add { .. } | UserCommand::Import { .. }))?;
     match command {
         UserCommand::Add { name, role } => {
@@ -97,7 +97,7 @@ pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: L
             list(rows.collect(), ["User", "Role"], json, colors);
         }
         UserCommand::Import { file } => {
-            if matches!(users, Users::File(_)) || access != Access::default() {
+            if matches!(users, Users::File(_)) || access != AccessList::default() {
                 bail!("users are taken over into the store alone ([server] users = \"store\"), and only while it has none");
             }
             if !file.exists() {
@@ -117,7 +117,7 @@ pub(super) fn user(config: &Config, command: &UserCommand, json: bool, colors: L
     Ok(Exit::Done)
 }
 
-pub(super) fn token(config: &Config, command: &TokenCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
+pub(super) fn token(config: &Config, command: &TokenCommand, json: bool, colors: TableStyle) -> anyhow::Result<Exit> {
     let (users, version, mut access) = read(config, matches!(command, TokenCommand::Add { .. }))?;
     match command {
         TokenCommand::Add { name, scope } => {
@@ -146,7 +146,7 @@ pub(super) fn token(config: &Config, command: &TokenCommand, json: bool, colors:
     Ok(Exit::Done)
 }
 
-fn scope_words(access: &Access, name: &Name) -> String {
+fn scope_words(access: &AccessList, name: &Name) -> String {
     let scopes = access.token.iter().filter(|t| t.name == *name).flat_map(|t| &t.scopes);
     scopes.map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
@@ -176,10 +176,10 @@ pub(super) fn account() -> String {
 /// The secret is told to whoever types this, and to nobody else.
 fn totp(
     (users, version): (&Users, i64),
-    mut access: Access,
+    mut access: AccessList,
     (practice, name): (&str, &Name),
     off: bool,
-    colors: Look,
+    colors: TableStyle,
 ) -> anyhow::Result<()> {
     let Some(user) = access.user.iter_mut().find(|u| u.name == *name) else { bail!("there is no user {name}") };
     if off && user.totp.is_none() {
@@ -203,7 +203,7 @@ fn totp(
 }
 
 /// Where they stand, and who they are. `adds`: the first of them may be added before a daemon ever ran.
-fn read(config: &Config, adds: bool) -> anyhow::Result<(Users, i64, Access)> {
+fn read(config: &Config, adds: bool) -> anyhow::Result<(Users, i64, AccessList)> {
     let at = config
         .server
         .as_ref()
@@ -222,7 +222,7 @@ fn read(config: &Config, adds: bool) -> anyhow::Result<(Users, i64, Access)> {
     Ok((users, version, access))
 }
 
-fn write(users: &Users, version: i64, access: Access) -> anyhow::Result<()> {
+fn write(users: &Users, version: i64, access: AccessList) -> anyhow::Result<()> {
     runtime()?.block_on(users.write(version, access)).map_err(anyhow::Error::msg)
 }
 
@@ -248,7 +248,7 @@ fn ask(name: &Name) -> anyhow::Result<String> {
     Ok(text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).to_owned())
 }
 
-fn remove((users, version): (&Users, i64), mut access: Access, out: impl FnOnce(&mut Access)) -> anyhow::Result<()> {
+fn remove((users, version): (&Users, i64), mut access: AccessList, out: impl FnOnce(&mut AccessList)) -> anyhow::Result<()> {
     let before = access.clone();
     out(&mut access);
     if access == before {
@@ -257,7 +257,7 @@ fn remove((users, version): (&Users, i64), mut access: Access, out: impl FnOnce(
     write(users, version, access)
 }
 
-fn list(rows: Vec<(String, String)>, headings: [&str; 2], json: bool, colors: Look) {
+fn list(rows: Vec<(String, String)>, headings: [&str; 2], json: bool, colors: TableStyle) {
     if json {
         for (name, may) in rows {
             out!("{}", json!({ "name": name, headings[1].to_lowercase(): may }));

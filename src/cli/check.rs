@@ -27,7 +27,7 @@ mod sender;
 
 /// One line of the report.
 #[derive(Serialize)]
-struct Finding {
+struct CheckLine {
     /// What was looked at.
     what: String,
     /// `ok`, `note`, `warn` or `error`.
@@ -36,17 +36,17 @@ struct Finding {
 }
 
 #[derive(Default)]
-struct CheckReport(Vec<Finding>);
+struct CheckReport(Vec<CheckLine>);
 
 impl CheckReport {
     fn add(&mut self, level: &'static str, what: impl Into<String>, text: impl Into<String>) {
-        self.0.push(Finding { what: what.into(), level, text: text.into() });
+        self.0.push(CheckLine { what: what.into(), level, text: text.into() });
     }
 }
 
 /// How far a check goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum CheckDepth {
     /// What stands on this machine.
     Nowhere,
     /// The sources too.
@@ -58,7 +58,7 @@ pub(super) enum Reach {
     },
 }
 
-pub(super) fn check(config: Config, reach: Reach, json: bool) -> anyhow::Result<Exit> {
+pub(super) fn check(config: Config, reach: CheckDepth, json: bool) -> anyhow::Result<Exit> {
     let mut report = CheckReport::default();
     let file = config.file.as_ref().map_or_else(|| "built-in defaults: can preview, cannot send".to_owned(), |f| f.display().to_string());
     report.add("ok", "configuration", file);
@@ -69,13 +69,13 @@ pub(super) fn check(config: Config, reach: Reach, json: bool) -> anyhow::Result<
     report.add("ok", "time zone data", format!("{} ({})", tz.version, tz.origin));
     templates(&config, &mut report);
     let runtime = runtime()?;
-    if reach != Reach::Nowhere {
+    if reach != CheckDepth::Nowhere {
         sources(&config, &runtime, &mut report);
     }
     store(&config, reach, &mut report);
     port(&config, &mut report);
     let transports = transports(&config, &mut report);
-    if let Reach::Everywhere { name_server } = reach {
+    if let CheckDepth::Everywhere { name_server } = reach {
         runtime.block_on(probe(&transports, &mut report));
         if config.relays.iter().any(|relay| matches!(relay.settings, RelaySettings::Smtp(_))) {
             runtime.block_on(sender::check(&config.render.from, config.render.dkim.as_deref(), name_server, &mut report));
@@ -202,7 +202,7 @@ fn would_be_held(snapshot: &Snapshot, config: &Config, now: DateTime<Utc>) -> Ve
     });
     let sessions = first.into_iter().chain(others).take(TRIED).cloned().collect();
     let tried = Snapshot { sessions, ..Snapshot::default() };
-    let request = preview::Request {
+    let request = preview::PreviewRequest {
         snapshot: &tried,
         known: KnownMap::new(),
         policy: &config.policy,
@@ -285,8 +285,8 @@ fn unreachable(decision: &Decision) -> Option<(&'static str, String)> {
     Some((level, format!("{who}{}{}", o.reason, o.detail.as_ref().map_or_else(String::new, |d| format!(" ({d})")))))
 }
 
-fn store(config: &Config, reach: Reach, report: &mut CheckReport) {
-    if reach == Reach::Nowhere
+fn store(config: &Config, reach: CheckDepth, report: &mut CheckReport) {
+    if reach == CheckDepth::Nowhere
         && let Some(StoreUrl::Postgres(server)) = &config.store
         && let Some(why) = PostgresOutbox::away(server)
     {

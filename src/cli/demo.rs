@@ -14,7 +14,7 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::table::{Look, Tone, cell, table, text};
+use super::table::{TableStyle, Tone, cell, table, text};
 use super::{Exit, gallery, runtime};
 use crate::clock::{Clock, Fixed, WallClock};
 use crate::config;
@@ -24,7 +24,7 @@ use crate::entry::{Entry, State};
 use crate::known::KnownMap;
 use crate::outbox::Filter;
 use crate::plan::Suppressions;
-use crate::preview::{Line, Request, lines};
+use crate::preview::{PreviewLine, PreviewRequest, lines};
 use crate::render::Renderer;
 use crate::source::ambiguity;
 use crate::zone::Zone;
@@ -110,7 +110,7 @@ kind = "folder"
 path = "outbox/texts"
 "#;
 
-pub(super) fn demo(args: &DemoArgs, colors: Look) -> anyhow::Result<Exit> {
+pub(super) fn demo(args: &DemoArgs, colors: TableStyle) -> anyhow::Result<Exit> {
     let dir = args.dir.as_deref().unwrap_or(Path::new(FOLDER));
     make_folder(dir)?;
     if let Some(count) = args.nodes {
@@ -174,7 +174,7 @@ async fn live(file: &Path, at: DateTime<Utc>) -> anyhow::Result<Vec<Entry>> {
     Ok(engine.outbox().list(&Filter::default()).await?)
 }
 
-fn print_sent(title: &str, (at, now): (DateTime<Utc>, DateTime<Utc>), entries: &[&Entry], (colors, zone): (Look, &Zone)) {
+fn print_sent(title: &str, (at, now): (DateTime<Utc>, DateTime<Utc>), entries: &[&Entry], (colors, zone): (TableStyle, &Zone)) {
     out!("\n{title}: {}", words::clock(at, zone, now));
     let mut rows = table(colors, &["Sent", "Person", "To"]);
     for e in entries {
@@ -187,7 +187,7 @@ fn print_sent(title: &str, (at, now): (DateTime<Utc>, DateTime<Utc>), entries: &
 }
 
 /// What is left: not sent and why, and what comes next.
-fn print_omitted(file: &Path, now: DateTime<Utc>, dir: &Path, colors: Look) -> anyhow::Result<()> {
+fn print_omitted(file: &Path, now: DateTime<Utc>, dir: &Path, colors: TableStyle) -> anyhow::Result<()> {
     let config = config::load(Some(file))?;
     let (snapshot, known) = runtime()?.block_on(async {
         let store = crate::daemon::open_store(&config, false)?;
@@ -198,7 +198,7 @@ fn print_omitted(file: &Path, now: DateTime<Utc>, dir: &Path, colors: Look) -> a
         anyhow::Ok((snapshot, known))
     })?;
     let renderer = Renderer::new(config.render.clone()).map_err(|m| anyhow::anyhow!("{}", m.join("\n")))?;
-    let lines = lines(Request {
+    let lines = lines(PreviewRequest {
         snapshot: &snapshot,
         known,
         policy: &config.policy,
@@ -224,7 +224,7 @@ fn print_omitted(file: &Path, now: DateTime<Utc>, dir: &Path, colors: Look) -> a
 }
 
 /// Session, participation and reason, with the occasions that it holds for.
-fn by_person(lines: &[Line]) -> BTreeMap<(i64, i64, String), Vec<String>> {
+fn by_person(lines: &[PreviewLine]) -> BTreeMap<(i64, i64, String), Vec<String>> {
     let mut people: BTreeMap<(i64, i64, String), Vec<String>> = BTreeMap::new();
     for line in lines.iter().filter(|l| l.verdict == "omit") {
         let why = words::with_code(line.reason.unwrap_or_default(), line.detail.as_deref());

@@ -6,8 +6,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::preview::snapshot;
-use super::since::Moment;
-use super::table::{Look, Tone, cell, table, text};
+use super::since::TypedTime;
+use super::table::{TableStyle, Tone, cell, table, text};
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{self, Config};
@@ -15,8 +15,8 @@ use crate::daemon::{open_store, store_exists};
 use crate::known::KnownMap;
 use crate::notice::Occasion;
 use crate::plan::Suppressions;
-use crate::plan::compare::{Change, PlannedMessage, compare, dues, is_much};
-use crate::session::{Extent, ParticipationId, SessionId, Snapshot};
+use crate::plan::compare::{MessageChange, PlannedMessage, compare, dues, is_much};
+use crate::session::{ParticipationId, SessionId, Snapshot, SnapshotKind};
 use crate::zone::rfc3339;
 
 #[derive(Debug, Args)]
@@ -31,8 +31,8 @@ pub(super) struct DiffArgs {
     #[arg(long, value_name = "FILE|DIR")]
     pub(super) sessions: Option<PathBuf>,
     /// Pretend that it is this time. Default: now.
-    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
-    pub(super) at: Option<Moment>,
+    #[arg(long, value_name = "TIME", value_parser = TypedTime::parse)]
+    pub(super) at: Option<TypedTime>,
 }
 
 /// One change.
@@ -47,7 +47,7 @@ struct Row {
     new_due_at: Option<String>,
 }
 
-pub(super) fn diff(args: &DiffArgs, json: bool, colors: Look) -> anyhow::Result<Exit> {
+pub(super) fn diff(args: &DiffArgs, json: bool, colors: TableStyle) -> anyhow::Result<Exit> {
     let (old, new) = (load(&args.old)?, load(&args.new)?);
     let now = args.at.map_or_else(|| WallClock.now(), |at| at.on(&new.time_zone));
     let said = snapshot(&new, args.sessions.as_deref(), now)?;
@@ -57,7 +57,7 @@ pub(super) fn diff(args: &DiffArgs, json: bool, colors: Look) -> anyhow::Result<
     let (before, after) = (due(&old), due(&new));
     let rows: Vec<Row> = compare(&before, &after).into_iter().map(row).collect();
     let left_out = if args.sessions.is_some() { Vec::new() } else { left_out(&old, &new) };
-    let exit = if left_out.is_empty() && said.extent == Extent::Whole { Exit::Done } else { Exit::Attention };
+    let exit = if left_out.is_empty() && said.kind == SnapshotKind::Full { Exit::Done } else { Exit::Attention };
     if json {
         for row in &rows {
             out!("{}", serde_json::to_string(row)?);
@@ -125,11 +125,11 @@ async fn memory(config: &Config, said: &Snapshot) -> anyhow::Result<(KnownMap, S
     Ok((known, Suppressions(store.suppressions().await?)))
 }
 
-fn row(((session_id, participation_id, occasion, rule), change): (PlannedMessage, Change)) -> Row {
+fn row(((session_id, participation_id, occasion, rule), change): (PlannedMessage, MessageChange)) -> Row {
     let (change, before, after) = match change {
-        Change::Gained(after) => ("gained", None, Some(after)),
-        Change::Lost(before) => ("lost", Some(before), None),
-        Change::Moved(before, after) => ("moved", Some(before), Some(after)),
+        MessageChange::Gained(after) => ("gained", None, Some(after)),
+        MessageChange::Lost(before) => ("lost", Some(before), None),
+        MessageChange::Moved(before, after) => ("moved", Some(before), Some(after)),
     };
     Row { change, session_id, participation_id, occasion, rule, old_due_at: before.map(rfc3339), new_due_at: after.map(rfc3339) }
 }

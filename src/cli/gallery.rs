@@ -9,13 +9,13 @@ use serde::Serialize;
 use super::private_folder::PrivateFolder;
 use crate::config::Config;
 use crate::desk::words;
-use crate::preview::Line;
+use crate::preview::PreviewLine;
 
 const PAGE: &str = include_str!("../../templates/preview/gallery.html");
 
 #[derive(Serialize)]
-struct Card<'a> {
-    line: &'a Line,
+struct GalleryCard<'a> {
+    line: &'a PreviewLine,
     what: String,
     why: String,
     /// On the practice's clock.
@@ -25,11 +25,11 @@ struct Card<'a> {
 }
 
 /// Writes `index.html`; says where.
-pub(super) fn write(lines: &[Line], config: &Config, now: DateTime<Utc>, out: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn write(lines: &[PreviewLine], config: &Config, now: DateTime<Utc>, out: &Path) -> anyhow::Result<PathBuf> {
     let folder = PrivateFolder::open(out)?;
-    let local = |line: &Line| line.local_start.as_ref().and_then(|at| DateTime::parse_from_rfc3339(at).ok());
-    let cards: Vec<Card<'_>> = (lines.iter())
-        .map(|line| Card {
+    let local = |line: &PreviewLine| line.local_start.as_ref().and_then(|at| DateTime::parse_from_rfc3339(at).ok());
+    let cards: Vec<GalleryCard<'_>> = (lines.iter())
+        .map(|line| GalleryCard {
             line,
             what: line.what(),
             why: words::with_code(line.reason.unwrap_or_default(), line.detail.as_deref()),

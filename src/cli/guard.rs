@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::accounts::account;
-use super::table::{Look, Tone, cell, counted, table, text};
+use super::table::{TableStyle, Tone, cell, counted, table, text};
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -30,7 +30,7 @@ pub(super) enum GuardCommand {
     },
 }
 
-pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
+pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: TableStyle) -> anyhow::Result<Exit> {
     let zone = config.time_zone.clone();
     let pushed = |named: Option<&str>| {
         let is_pushed = |source: &Source| matches!(source.kind, SourceKind::Push(_)) && named.is_none_or(|name| name == source.name);
@@ -73,7 +73,7 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
     })
 }
 
-fn show(rows: &[GuardRow], json: bool, (colors, zone): (Look, &Zone)) -> anyhow::Result<Exit> {
+fn show(rows: &[GuardRow], json: bool, (colors, zone): (TableStyle, &Zone)) -> anyhow::Result<Exit> {
     let now = WallClock.now();
     if json {
         for row in rows {

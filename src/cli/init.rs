@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::configuration::STARTER;
 use super::{Exit, demo};
-use crate::access::{self, Access, Name, User, UserRole, password};
+use crate::access::{self, AccessList, Name, User, UserRole, password};
 use crate::clock::{Clock, WallClock};
 use crate::config;
 use crate::zone;
@@ -45,7 +45,7 @@ pub(super) struct InitArgs {
 }
 
 /// What is written into the configuration.
-struct Answers {
+struct InitAnswers {
     name: String,
     zone: String,
     phone: String,
@@ -99,14 +99,14 @@ fn first_user(folder: &Path, name: &Name) -> anyhow::Result<()> {
     let secret = access::new_token().map_err(anyhow::Error::msg)?[..20].to_owned();
     let argon2id = password::hash(&secret).map_err(anyhow::Error::msg)?;
     let user = vec![User { name: name.clone(), role: UserRole::Operator, argon2id, totp: None }];
-    access::file::write(&path, &Access { user, token: Vec::new() }).map_err(anyhow::Error::msg)?;
+    access::file::write(&path, &AccessList { user, token: Vec::new() }).map_err(anyhow::Error::msg)?;
     out!("Wrote {}: {name} may use the pages.", path.display());
     out!("The password of {name}, shown this once: {secret}");
     Ok(())
 }
 
-fn given(args: &InitArgs) -> Answers {
-    Answers {
+fn given(args: &InitArgs) -> InitAnswers {
+    InitAnswers {
         name: args.name.clone().unwrap_or_else(|| "Your practice".to_owned()),
         zone: args.zone.clone().unwrap_or_default(),
         phone: args.phone.clone().unwrap_or_default(),
@@ -116,9 +116,9 @@ fn given(args: &InitArgs) -> Answers {
     }
 }
 
-fn ask(args: &InitArgs) -> anyhow::Result<Answers> {
+fn ask(args: &InitArgs) -> anyhow::Result<InitAnswers> {
     let known = given(args);
-    Ok(Answers {
+    Ok(InitAnswers {
         name: question("The practice's name", &known.name)?,
         zone: zone(&known.zone)?,
         phone: question("A telephone number that messages show (may be empty)", &known.phone)?,
@@ -157,7 +157,7 @@ fn question(what: &str, otherwise: &str) -> anyhow::Result<String> {
 }
 
 /// The reference, with the answers in their places.
-fn filled(answers: &Answers) -> String {
+fn filled(answers: &InitAnswers) -> String {
     let text = |value: &str| toml::Value::String(value.to_owned()).to_string();
     let mut filled = String::new();
     let mut section = "";
@@ -202,8 +202,8 @@ fn sender(name: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn answers(relay: &str, user: Option<&str>) -> Answers {
-        Answers {
+    fn answers(relay: &str, user: Option<&str>) -> InitAnswers {
+        InitAnswers {
             name: "Lakeside \"Telehealth\"".to_owned(),
             zone: "America/New_York".to_owned(),
             phone: "+1 202-555-0100".to_owned(),

@@ -111,14 +111,14 @@ fn verify(verified: &Verified, anchor: Option<Anchor>, json: bool) -> anyhow::Re
 
 /// What a row's notice is about. Not part of the chain.
 #[derive(Serialize)]
-struct About {
+struct AboutNotice {
     occasion: &'static str,
     rule: Option<String>,
     channel: &'static str,
     to: String,
 }
 
-impl From<&Entry> for About {
+impl From<&Entry> for AboutNotice {
     fn from(entry: &Entry) -> Self {
         let n = &entry.notice;
         Self {
@@ -133,10 +133,10 @@ impl From<&Entry> for About {
 
 /// One line: the row, and its notice as long as that is kept.
 #[derive(Serialize)]
-struct Line<'a> {
+struct LedgerLine<'a> {
     #[serde(flatten)]
     row: &'a LedgerRow,
-    notice: Option<&'a About>,
+    notice: Option<&'a AboutNotice>,
 }
 
 const COLUMNS: [&str; 15] = [
@@ -170,7 +170,7 @@ async fn export(store: &dyn Outbox, session: Option<SessionId>, format: LedgerFo
         for row in &page {
             let notice = row.key.as_ref().and_then(|key| about.get(key));
             match format {
-                LedgerFormat::Jsonl => writeln!(out, "{}", serde_json::to_string(&Line { row, notice })?)?,
+                LedgerFormat::Jsonl => writeln!(out, "{}", serde_json::to_string(&LedgerLine { row, notice })?)?,
                 LedgerFormat::Csv => out.write_all(in_cells(row, notice).as_bytes())?,
             }
         }
@@ -180,7 +180,7 @@ async fn export(store: &dyn Outbox, session: Option<SessionId>, format: LedgerFo
 }
 
 /// The notices that a page is about.
-async fn about(store: &dyn Outbox, page: &[LedgerRow]) -> anyhow::Result<HashMap<String, About>> {
+async fn about(store: &dyn Outbox, page: &[LedgerRow]) -> anyhow::Result<HashMap<String, AboutNotice>> {
     let mut keys: Vec<NoticeKey> = page.iter().filter_map(|row| row.key.as_ref()?.parse().ok()).collect();
     keys.sort_unstable();
     keys.dedup();
@@ -188,10 +188,10 @@ async fn about(store: &dyn Outbox, page: &[LedgerRow]) -> anyhow::Result<HashMap
         return Ok(HashMap::new());
     }
     let entries = store.list(&Filter { keys, ..Filter::default() }).await?;
-    Ok(entries.iter().map(|entry| (entry.notice.key.to_string(), About::from(entry))).collect())
+    Ok(entries.iter().map(|entry| (entry.notice.key.to_string(), AboutNotice::from(entry))).collect())
 }
 
-fn in_cells(row: &LedgerRow, notice: Option<&About>) -> String {
+fn in_cells(row: &LedgerRow, notice: Option<&AboutNotice>) -> String {
     let number = |n: Option<i64>| n.map_or_else(String::new, |n| n.to_string());
     let cells = [
         row.seq.to_string(),

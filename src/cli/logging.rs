@@ -15,7 +15,7 @@ use tracing_subscriber::layer::{Filter, Layer, SubscriberExt};
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::Color;
+use super::ColorWhen;
 use crate::config;
 use crate::config::raw::LogFormat;
 
@@ -35,13 +35,13 @@ type Level = Box<dyn Filter<Registry> + Send + Sync>;
 
 /// Logs go to standard error. Only our own lines pass, at every level: what libraries log may hold addresses. `typed`: the level or filter, which
 /// comes before `usual`. `in_pieces`: lines that do not warn may wait for a moment; [`flush`] writes what waits.
-pub(super) fn start(typed: Option<String>, usual: &str, format: LogFormat, color: Color, in_pieces: bool) -> Result<Log, String> {
+pub(super) fn start(typed: Option<String>, usual: &str, format: LogFormat, color: ColorWhen, in_pieces: bool) -> Result<Log, String> {
     use std::io::IsTerminal;
     let level = level(typed.as_deref().unwrap_or(usual))?;
     let ansi = match color {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
     };
     // Without the thread nobody would write them.
     let waits = in_pieces && std::thread::Builder::new().name("log".to_owned()).spawn(|| LINES.serve()).is_ok();
@@ -87,9 +87,9 @@ const PIECE: usize = 16 * 1024;
 /// Nor do they wait longer.
 const WAIT: Duration = Duration::from_millis(20);
 
-static LINES: Lines = Lines { waiting: Mutex::new(Unwritten(Vec::new())), some: Condvar::new() };
+static LINES: LogLines = LogLines { waiting: Mutex::new(Unwritten(Vec::new())), some: Condvar::new() };
 
-struct Lines {
+struct LogLines {
     waiting: Mutex<Unwritten>,
     /// The first one waits.
     some: Condvar,
@@ -105,7 +105,7 @@ impl Unwritten {
     }
 }
 
-impl Lines {
+impl LogLines {
     fn locked(&self) -> MutexGuard<'_, Unwritten> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,23 +135,23 @@ struct Stderr {
     waits: bool,
 }
 
-struct Line {
+struct LogLine {
     at_once: bool,
 }
 
 impl<'a> MakeWriter<'a> for Stderr {
-    type Writer = Line;
+    type Writer = LogLine;
 
-    fn make_writer(&'a self) -> Line {
-        Line { at_once: true }
+    fn make_writer(&'a self) -> LogLine {
+        LogLine { at_once: true }
     }
 
-    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line {
-        Line { at_once: !self.waits || *meta.level() <= tracing::Level::WARN }
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> LogLine {
+        LogLine { at_once: !self.waits || *meta.level() <= tracing::Level::WARN }
     }
 }
 
-impl Write for Line {
+impl Write for LogLine {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         LINES.put(line, self.at_once, &mut io::stderr());
         Ok(line.len())
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn lines_keep_their_order_and_a_warning_waits_for_nobody() {
-        let lines = Lines { waiting: Mutex::new(Unwritten(Vec::new())), some: Condvar::new() };
+        let lines = LogLines { waiting: Mutex::new(Unwritten(Vec::new())), some: Condvar::new() };
         let mut out = Vec::new();
         lines.put(b"one\n", false, &mut out);
         lines.put(b"two\n", false, &mut out);

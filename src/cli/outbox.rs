@@ -8,14 +8,14 @@ use clap::{Args, Subcommand};
 
 use super::accounts::account;
 use super::since::Since;
-use super::table::{Look, Tone, cell, counted, in_lines, table, text};
+use super::table::{TableStyle, Tone, cell, counted, in_lines, table, text};
 use super::{Exit, Usage, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::contact::Address;
-use crate::desk::notices::{Line, Opened, open};
+use crate::desk::notices::{Line, OpenedNotice, open};
 use crate::desk::outage::is_overdue;
-use crate::desk::resend::{self as wish, Answer, Wish, refused_since};
+use crate::desk::resend::{self as wish, ResendRequest, ResendResult, refused_since};
 use crate::desk::{Desk, called, what, words};
 use crate::entry::{AttemptEnd, Entry, State};
 use crate::known::resend::Resent;
@@ -127,7 +127,7 @@ impl FilterArgs {
     }
 }
 
-pub(super) fn outbox(config: Config, command: &OutboxCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
+pub(super) fn outbox(config: Config, command: &OutboxCommand, json: bool, colors: TableStyle) -> anyhow::Result<Exit> {
     let zone = config.time_zone.clone();
     runtime()?.block_on(async {
         let desk = desk(config)?;
@@ -157,7 +157,7 @@ fn filter(args: &FilterArgs) -> Filter {
     }
 }
 
-fn list(entries: &[Entry], json: bool, (colors, zone): (Look, &Zone)) -> anyhow::Result<()> {
+fn list(entries: &[Entry], json: bool, (colors, zone): (TableStyle, &Zone)) -> anyhow::Result<()> {
     if json {
         for entry in entries {
             out!("{}", serde_json::to_string(&Line::from(entry))?);
@@ -205,7 +205,7 @@ fn state(entry: &Entry, overdue: bool) -> String {
 
 /// Its lines are read by scripts: times are RFC 3339.
 async fn show(desk: &Desk, key: NoticeKey, json: bool) -> anyhow::Result<Exit> {
-    let Some(Opened { shown, content, .. }) = open(desk, key).await? else { bail!("there is no notice {key}") };
+    let Some(OpenedNotice { shown, content, .. }) = open(desk, key).await? else { bail!("there is no notice {key}") };
     if json {
         out!("{}", serde_json::to_string(&shown)?);
         return Ok(Exit::Done);
@@ -245,7 +245,7 @@ async fn resend(desk: &Desk, args: &ResendArgs) -> anyhow::Result<Exit> {
     if to.is_some() {
         of_one_person(desk, &keys).await?;
     }
-    let answers = wish::resend(desk, &Wish { keys, to, who: Some(called::with_reason(&account(), &args.reason)) }, now).await?;
+    let answers = wish::resend(desk, &ResendRequest { keys, to, who: Some(called::with_reason(&account(), &args.reason)) }, now).await?;
     let mut refused = 0;
     for (key, answer) in &answers {
         match (answer.refusal(), answer) {
@@ -253,7 +253,7 @@ async fn resend(desk: &Desk, args: &ResendArgs) -> anyhow::Result<Exit> {
                 refused += 1;
                 eprintln!("{key}: {why}");
             }
-            (None, Answer::Store(Resent::As(new))) => out!("{key} again as {new}"),
+            (None, ResendResult::Store(Resent::As(new))) => out!("{key} again as {new}"),
             (None, _) => {}
         }
     }

@@ -9,8 +9,8 @@ use clap::{Args, ValueEnum};
 use super::accounts::account;
 use super::private_folder::PrivateFolder;
 use super::progress::Progress;
-use super::since::Moment;
-use super::table::{Look, Tone, cell, in_lines, table, text};
+use super::since::TypedTime;
+use super::table::{TableStyle, Tone, cell, in_lines, table, text};
 use super::{Exit, gallery, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -20,9 +20,9 @@ use crate::known::KnownMap;
 use crate::ledger::Event;
 use crate::notice::Reason;
 use crate::plan::Suppressions;
-use crate::preview::{Line, Request, each_line, lines};
+use crate::preview::{PreviewLine, PreviewRequest, each_line, lines};
 use crate::render::Renderer;
-use crate::session::{Extent, SessionId, Snapshot};
+use crate::session::{SessionId, Snapshot, SnapshotKind};
 use crate::source::words::Dictionary;
 use crate::source::{SourceKind, ambiguity, file, meaning};
 
@@ -32,11 +32,11 @@ pub(super) struct PreviewArgs {
     #[arg(long, value_name = "FILE|DIR")]
     pub(super) sessions: Option<PathBuf>,
     /// Pretend that it is this time: 2026-11-29, "2026-11-29 15:00" on the practice's clock, or 2026-11-29T20:00:00Z. Default: now.
-    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
-    pub(super) at: Option<Moment>,
+    #[arg(long, value_name = "TIME", value_parser = TypedTime::parse)]
+    pub(super) at: Option<TypedTime>,
     /// Show what is due until then. Default: the last start.
-    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
-    pub(super) until: Option<Moment>,
+    #[arg(long, value_name = "TIME", value_parser = TypedTime::parse)]
+    pub(super) until: Option<TypedTime>,
     /// Only this session.
     #[arg(long, value_name = "ID")]
     pub(super) session: Option<i64>,
@@ -73,7 +73,7 @@ pub(super) enum PreviewFormat {
     Eml,
 }
 
-pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Look) -> anyhow::Result<Exit> {
+pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: TableStyle) -> anyhow::Result<Exit> {
     if args.format == PreviewFormat::Eml && !args.reveal {
         bail!("--format eml writes the messages as they are, with their codes: add --reveal");
     }
@@ -83,7 +83,7 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Lo
     let settings = crate::render::Settings { reference_key, ..config.render.clone() };
     let renderer = Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
     renderer.live_codes().put("", &snapshot.sessions, now);
-    let request = Request {
+    let request = PreviewRequest {
         snapshot: &snapshot,
         known,
         policy: &config.policy,
@@ -95,10 +95,10 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Lo
         participant: args.participant,
         reveal: args.reveal,
     };
-    let quarantined = |line: &Line| line.reason == Some(Reason::Quarantined.as_str());
+    let quarantined = |line: &PreviewLine| line.reason == Some(Reason::Quarantined.as_str());
     if args.format == PreviewFormat::Json || (args.format == PreviewFormat::Table && json) {
         let attention = print_json(request, quarantined)?;
-        return Ok(if attention || snapshot.extent != Extent::Whole { Exit::Attention } else { Exit::Done });
+        return Ok(if attention || snapshot.kind != SnapshotKind::Full { Exit::Attention } else { Exit::Done });
     }
     let lines = lines(request);
     if args.format != PreviewFormat::Eml && !args.fresh {
@@ -114,7 +114,7 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Lo
         PreviewFormat::Table | PreviewFormat::Json => print_table(&lines, colors, &|at| colors.time(at, &config.time_zone, now)),
     }
     let quarantined = lines.iter().any(quarantined);
-    Ok(if quarantined || snapshot.extent != Extent::Whole { Exit::Attention } else { Exit::Done })
+    Ok(if quarantined || snapshot.kind != SnapshotKind::Full { Exit::Attention } else { Exit::Done })
 }
 
 /// The sessions: of the named file or folder, else of every configured source.
@@ -122,7 +122,7 @@ pub(super) fn snapshot(config: &Config, named: Option<&Path>, now: DateTime<Utc>
     let mut whole = Snapshot::default();
     if let Some(path) = named {
         let bar = Progress::new("files read");
-        let read = file::read_telling(&file::Settings { path: path.to_path_buf() }, &|done, all| bar.reached(done, all));
+        let read = file::read_with_progress(&file::Settings { path: path.to_path_buf() }, &|done, all| bar.reached(done, all));
         bar.done();
         whole = read.map_err(anyhow::Error::msg)?;
         meaning::apply(&mut whole, &Dictionary::of_all(config.sources.iter().map(|source| &source.words)));
@@ -185,7 +185,7 @@ async fn memory(config: &Config, args: &PreviewArgs, snapshot: &Snapshot) -> any
 }
 
 /// One object a line; whether one of them is of that kind.
-fn print_json(request: Request<'_>, of_that_kind: impl Fn(&Line) -> bool) -> anyhow::Result<bool> {
+fn print_json(request: PreviewRequest<'_>, of_that_kind: impl Fn(&PreviewLine) -> bool) -> anyhow::Result<bool> {
     use std::io::Write;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut found = false;
@@ -198,7 +198,7 @@ fn print_json(request: Request<'_>, of_that_kind: impl Fn(&Line) -> bool) -> any
     Ok(found)
 }
 
-fn print_table(lines: &[Line], colors: Look, time: &dyn Fn(DateTime<Utc>) -> String) {
+fn print_table(lines: &[PreviewLine], colors: TableStyle, time: &dyn Fn(DateTime<Utc>) -> String) {
     let mut headings = vec!["Due", "Person", "What", "Says"];
     if colors.is_wide() {
         headings.extend(["To", "Starts, on their clock"]);
@@ -242,12 +242,12 @@ fn print_table(lines: &[Line], colors: Look, time: &dyn Fn(DateTime<Utc>) -> Str
 }
 
 /// `Booked too late for this reminder [booked_late]`, and the detail if there is one.
-fn in_words(line: &Line) -> String {
+fn in_words(line: &PreviewLine) -> String {
     desk_words::with_code(line.reason.unwrap_or_default(), line.detail.as_deref())
 }
 
 /// A file for each message: `0001-9636-18620-invite.eml`.
-fn write_files(lines: &[Line], out: &Path) -> anyhow::Result<usize> {
+fn write_files(lines: &[PreviewLine], out: &Path) -> anyhow::Result<usize> {
     let folder = PrivateFolder::open(out)?;
     let messages = lines.iter().filter_map(|l| Some((l, l.bytes.as_ref()?)));
     let mut count = 0;

@@ -8,7 +8,7 @@ use super::{Exit, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::daemon::is_served;
-use crate::desk::remind::{Line, Wish, remind as ask};
+use crate::desk::remind::{Line, RemindRequest, remind as ask};
 use crate::session::{ParticipationId, SessionId};
 
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ pub(super) struct RemindArgs {
 
 /// Fails if nobody is reminded.
 pub(super) fn remind(config: Config, args: &RemindArgs, json: bool) -> anyhow::Result<Exit> {
-    let wish = Wish {
+    let wish = RemindRequest {
         session: SessionId(args.session),
         participation: args.participation.map(ParticipationId),
         at_night: args.in_quiet_hours,

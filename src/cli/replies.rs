@@ -5,7 +5,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::accounts::account;
-use super::table::{Look, Tone, cell, table, text};
+use super::table::{TableStyle, Tone, cell, table, text};
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -35,20 +35,20 @@ struct Row<'a> {
     at: String,
     from: &'a str,
     word: &'static str,
-    about: Vec<About>,
+    about: Vec<PossibleSender>,
     text: &'a str,
 }
 
 /// Whose it may be.
 #[derive(Serialize)]
-struct About {
+struct PossibleSender {
     session_id: i64,
     participation_id: i64,
 }
 
 impl<'a> Row<'a> {
     fn of(said: &'a Written) -> Self {
-        let about = said.said.about.iter().map(|p| About { session_id: p.session.0, participation_id: p.participation.0 });
+        let about = said.said.about.iter().map(|p| PossibleSender { session_id: p.session.0, participation_id: p.participation.0 });
         Self {
             key: said.key.to_string(),
             at: rfc3339(said.at),
@@ -60,7 +60,7 @@ impl<'a> Row<'a> {
     }
 }
 
-pub(super) fn replies(config: Config, command: &RepliesCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
+pub(super) fn replies(config: Config, command: &RepliesCommand, json: bool, colors: TableStyle) -> anyhow::Result<Exit> {
     let zone = config.time_zone.clone();
     runtime()?.block_on(async {
         let store = open_store(&config, false)?;
@@ -81,7 +81,7 @@ pub(super) fn replies(config: Config, command: &RepliesCommand, json: bool, colo
     })
 }
 
-fn list(all: &[Written], json: bool, (colors, zone): (Look, &Zone)) -> anyhow::Result<Exit> {
+fn list(all: &[Written], json: bool, (colors, zone): (TableStyle, &Zone)) -> anyhow::Result<Exit> {
     let now = WallClock.now();
     let rows: Vec<Row<'_>> = all.iter().map(Row::of).collect();
     if json {

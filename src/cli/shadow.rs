@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde::Serialize;
 
-use super::since::Moment;
-use super::table::{Look, Tone, cell, table, text};
+use super::since::TypedTime;
+use super::table::{TableStyle, Tone, cell, table, text};
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -21,8 +21,8 @@ use crate::outbox::{Filter, Outbox};
 #[derive(Debug, Args)]
 pub(super) struct ShadowArgs {
     /// Leave out what was before. Default: the provider's first report.
-    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
-    pub(super) since: Option<Moment>,
+    #[arg(long, value_name = "TIME", value_parser = TypedTime::parse)]
+    pub(super) since: Option<TypedTime>,
 }
 
 /// Ledger rows that are read at once.
@@ -30,14 +30,14 @@ const PAGE: usize = 10_000;
 
 /// A row, with what the plan says of that person if nothing was sent here.
 #[derive(Serialize)]
-struct Shown {
+struct ShadowRow {
     #[serde(flatten)]
     row: Row,
     /// `24h: declined`
     not_sent_because: Vec<String>,
 }
 
-pub(super) fn shadow(config: Config, args: &ShadowArgs, json: bool, colors: Look) -> anyhow::Result<Exit> {
+pub(super) fn shadow(config: Config, args: &ShadowArgs, json: bool, colors: TableStyle) -> anyhow::Result<Exit> {
     let rows = runtime()?.block_on(rows(&config, args.since.map(|since| since.on(&config.time_zone))))?;
     if json {
         for row in &rows {
@@ -49,7 +49,7 @@ pub(super) fn shadow(config: Config, args: &ShadowArgs, json: bool, colors: Look
     Ok(if rows.iter().all(|r| r.row.verdict == Comparison::Same) { Exit::Done } else { Exit::Attention })
 }
 
-async fn rows(config: &Config, since: Option<DateTime<Utc>>) -> anyhow::Result<Vec<Shown>> {
+async fn rows(config: &Config, since: Option<DateTime<Utc>>) -> anyhow::Result<Vec<ShadowRow>> {
     let store = open_store(config, false)?;
     let theirs = theirs(&*store).await?;
     // Before the provider's first report there is nothing to compare with.
@@ -67,7 +67,7 @@ async fn rows(config: &Config, since: Option<DateTime<Utc>>) -> anyhow::Result<V
     let mut shown = Vec::new();
     for row in evidence::compare(&ours, &theirs) {
         let not_sent_because = if row.verdict == Comparison::Missing { reasons(&*store, &row).await? } else { Vec::new() };
-        shown.push(Shown { row, not_sent_because });
+        shown.push(ShadowRow { row, not_sent_because });
     }
     Ok(shown)
 }
@@ -98,7 +98,7 @@ async fn reasons(store: &dyn Outbox, row: &Row) -> anyhow::Result<Vec<String>> {
     Ok(reasons.into_iter().collect())
 }
 
-fn print(rows: &[Shown], config: &Config, colors: Look) {
+fn print(rows: &[ShadowRow], config: &Config, colors: TableStyle) {
     let count = |verdict| rows.iter().filter(|r| r.row.verdict == verdict).count();
     out!(
         "{} the same, {} at another time, {} missing here, {} extra here",
@@ -110,7 +110,7 @@ fn print(rows: &[Shown], config: &Config, colors: Look) {
     let now = WallClock.now();
     let time = |at: Option<DateTime<Utc>>| at.map_or_else(|| "-".to_owned(), |at| colors.time(at, &config.time_zone, now));
     let mut shown = table(colors, &["Starts", "Person", "Compared", "Ours", "At", "Theirs", "At", "Not sent here"]);
-    for Shown { row, not_sent_because } in rows.iter().filter(|r| r.row.verdict != Comparison::Same) {
+    for ShadowRow { row, not_sent_because } in rows.iter().filter(|r| r.row.verdict != Comparison::Same) {
         let id = |id: Option<String>| id.unwrap_or_else(|| "?".to_owned());
         let cells = [
             colors.time(row.start, &config.time_zone, now),

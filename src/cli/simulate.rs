@@ -10,23 +10,23 @@ use clap::Args;
 
 use super::preview::snapshot;
 use super::progress::Progress;
-use super::since::Moment;
-use super::table::{Look, Tone, cell, table, text};
+use super::since::TypedTime;
+use super::table::{TableStyle, Tone, cell, table, text};
 use super::{Exit, runtime};
 use crate::config::Config;
 use crate::entry::{AttemptEnd, State};
 use crate::render::Renderer;
-use crate::simulate::{Happened, Moment as Played, Request, script, simulate_telling as play};
+use crate::simulate::{Happened, Rehearsal, TimelineEntry as Played, script, simulate_with_progress as play};
 use crate::zone::Zone;
 
 #[derive(Debug, Args)]
 pub(super) struct SimulateArgs {
     /// The beginning.
-    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
-    pub(super) from: Moment,
+    #[arg(long, value_name = "TIME", value_parser = TypedTime::parse)]
+    pub(super) from: TypedTime,
     /// The end.
-    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
-    pub(super) until: Moment,
+    #[arg(long, value_name = "TIME", value_parser = TypedTime::parse)]
+    pub(super) until: TypedTime,
     /// Read this file or folder instead of the configured sources.
     #[arg(long, value_name = "FILE|DIR")]
     pub(super) sessions: Option<PathBuf>,
@@ -35,7 +35,7 @@ pub(super) struct SimulateArgs {
     pub(super) script: Option<PathBuf>,
 }
 
-pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: Look) -> anyhow::Result<Exit> {
+pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: TableStyle) -> anyhow::Result<Exit> {
     let (zone, (from, until)) = (config.time_zone.clone(), (args.from.on(&config.time_zone), args.until.on(&config.time_zone)));
     let said = snapshot(&config, args.sessions.as_deref(), from)?;
     let script = match &args.script {
@@ -47,7 +47,7 @@ pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: 
     };
     let sessions = said.sessions.iter().filter_map(|s| serde_json::from_str(&s.record.text).ok()).collect();
     let renderer = Renderer::new(config.render.clone()).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
-    let request = Request {
+    let request = Rehearsal {
         sessions,
         policy: Arc::new(config.policy),
         renderer: Arc::new(renderer),
@@ -73,7 +73,7 @@ pub(super) fn simulate(config: Config, args: &SimulateArgs, json: bool, colors: 
     Ok(Exit::Done)
 }
 
-fn print(timeline: &[Played], colors: Look, (zone, from): (&Zone, DateTime<Utc>)) {
+fn print(timeline: &[Played], colors: TableStyle, (zone, from): (&Zone, DateTime<Utc>)) {
     let mut rows = table(colors, &["When", "Their clock", "Person", "What", "Outcome", "Says"]);
     for m in timeline {
         let tone = match &m.outcome {

@@ -35,12 +35,12 @@ impl Since {
 
 /// A moment as people write it: an instant, or a day or a time on the practice's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(super) enum TypedTime {
     Instant(DateTime<Utc>),
     Civil(NaiveDateTime),
 }
 
-impl Moment {
+impl TypedTime {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let civil = |pattern: &str| NaiveDateTime::parse_from_str(text, pattern).ok();
@@ -79,10 +79,10 @@ mod tests {
             ("2026-11-29T15:00", "2026-11-29T20:00:00Z"),
             ("2026-11-29T15:00:00Z", "2026-11-29T15:00:00Z"),
         ] {
-            assert_eq!(Moment::parse(text).map(|moment| moment.on(&zone)), Ok(at.parse().unwrap()), "{text}");
+            assert_eq!(TypedTime::parse(text).map(|moment| moment.on(&zone)), Ok(at.parse().unwrap()), "{text}");
         }
         for wrong in ["tomorrow", "", "2026-13-01"] {
-            assert!(Moment::parse(wrong).unwrap_err().contains("2026-11-29 15:00"), "{wrong}");
+            assert!(TypedTime::parse(wrong).unwrap_err().contains("2026-11-29 15:00"), "{wrong}");
         }
     }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::table::{Look, Tone, cell, in_lines, table, text};
+use super::table::{TableStyle, Tone, cell, in_lines, table, text};
 use super::{Exit, desk, health, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -28,7 +28,7 @@ struct Shown<'a> {
     facts: &'a Facts,
 }
 
-pub(super) fn status(config: Config, json: bool, colors: Look) -> anyhow::Result<Exit> {
+pub(super) fn status(config: Config, json: bool, colors: TableStyle) -> anyhow::Result<Exit> {
     let (mode, zone, now) = (config.raw.run.mode, config.time_zone.clone(), WallClock.now());
     let daemon = is_served(&config);
     let warnings = if daemon { health::warnings(&config) } else { Vec::new() };
@@ -66,7 +66,7 @@ fn shown(node: &NodeRow, time: &dyn Fn(DateTime<Utc>) -> String) -> String {
     format!("{}{more}", node.name)
 }
 
-fn print(facts: &Facts, mode: Mode, colors: Look, time: &dyn Fn(DateTime<Utc>) -> String) {
+fn print(facts: &Facts, mode: Mode, colors: TableStyle, time: &dyn Fn(DateTime<Utc>) -> String) {
     let mut states = table(colors, &["", "Messages"]);
     for (state, n) in &facts.states {
         let tone = match *state {

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 
 use super::progress::Progress;
 use super::{Exit, Usage, runtime};
-use crate::access::{Access, file};
+use crate::access::{AccessList, file};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, StoreUrl};
 use crate::outbox::copy::{StoreLocation, copy};
@@ -37,16 +37,16 @@ pub(super) fn run(config: &Config, from: &str, to: &str) -> anyhow::Result<Exit>
 }
 
 /// Users and tokens that stand in a store.
-fn users_of(config: &Config, store: &StoreLocation) -> anyhow::Result<Option<Access>> {
+fn users_of(config: &Config, store: &StoreLocation) -> anyhow::Result<Option<AccessList>> {
     let StoreLocation::Database(server, practice) = store else { return Ok(None) };
     // One that cannot be opened cannot be copied: the copy says why.
     let Ok(outbox) = PostgresOutbox::open(server, practice, outbox::Access::Look, config.store_key.as_ref()) else { return Ok(None) };
     let text = runtime()?.block_on(outbox.users(-1))?.map(|(_, text)| text).filter(|text| !text.is_empty());
-    text.map(|text| Access::parse(&text)).transpose().map_err(anyhow::Error::msg)
+    text.map(|text| AccessList::parse(&text)).transpose().map_err(anyhow::Error::msg)
 }
 
 /// They go along into a database; for a file they are written beside the working directory.
-fn put_users(config: &Config, new: &StoreLocation, users: &Access) -> anyhow::Result<()> {
+fn put_users(config: &Config, new: &StoreLocation, users: &AccessList) -> anyhow::Result<()> {
     let StoreLocation::Database(server, practice) = new else {
         file::write(Path::new(USERS), users).map_err(anyhow::Error::msg)?;
         out!("Users and tokens stood in the old store. They are in {USERS} now: set [server] users_file to it, in the place of users.");

@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::{Subcommand, ValueEnum};
 
 use super::accounts::account;
-use super::table::{Look, Tone, cell, counted, table, text};
+use super::table::{TableStyle, Tone, cell, counted, table, text};
 use super::{Exit, address, runtime, typed};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -50,7 +50,7 @@ pub(super) enum SuppressKind {
     Bounced,
 }
 
-pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, colors: Look) -> anyhow::Result<Exit> {
+pub(super) fn suppress(config: Config, command: &SuppressCommand, json: bool, colors: TableStyle) -> anyhow::Result<Exit> {
     runtime()?.block_on(async {
         let store = || open_store(&config, false);
         let now = WallClock.now();
@@ -112,7 +112,7 @@ async fn import(config: &Config, file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn list(all: &[SuppressedAddress], json: bool, (colors, zone): (Look, &Zone)) -> anyhow::Result<()> {
+fn list(all: &[SuppressedAddress], json: bool, (colors, zone): (TableStyle, &Zone)) -> anyhow::Result<()> {
     let now = WallClock.now();
     if json {
         for one in all {

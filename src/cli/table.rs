@@ -22,7 +22,7 @@ const BELOW: usize = 6;
 const LAST_MIN: usize = 24;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Look {
+pub(super) struct TableStyle {
     color: bool,
     /// All columns, as wide as they are.
     wide: bool,
@@ -30,13 +30,13 @@ pub(super) struct Look {
     utc: bool,
 }
 
-impl Look {
-    pub(super) fn new(color: super::Color, wide: bool, utc: bool) -> Self {
+impl TableStyle {
+    pub(super) fn new(color: super::ColorWhen, wide: bool, utc: bool) -> Self {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let color = match color {
-            super::Color::Always => true,
-            super::Color::Never => false,
-            super::Color::Auto => std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() && !dumb,
+            super::ColorWhen::Always => true,
+            super::ColorWhen::Never => false,
+            super::ColorWhen::Auto => std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() && !dumb,
         };
         Self { color, wide, utc }
     }
@@ -86,7 +86,7 @@ pub(super) fn cell(text: impl Into<String>, tone: Tone) -> Cell {
     Cell { text: text.split_whitespace().collect::<Vec<_>>().join(" "), tone }
 }
 
-impl Look {
+impl TableStyle {
     /// A line in that tone.
     pub(super) fn text(self, line: &str, tone: Tone) -> String {
         match (self.color, tone) {
@@ -106,14 +106,14 @@ impl Look {
 
 /// Rows below their headings. (Programs read the JSON.)
 pub(super) struct Table {
-    look: Look,
+    look: TableStyle,
     width: usize,
     headings: Vec<String>,
     rows: Vec<Vec<Cell>>,
 }
 
 /// An empty table with those headings.
-pub(super) fn table(look: Look, headings: &[&str]) -> Table {
+pub(super) fn table(look: TableStyle, headings: &[&str]) -> Table {
     let width = if look.wide { usize::MAX } else { columns() };
     Table { look, width, headings: headings.iter().map(|h| (*h).to_owned()).collect(), rows: Vec::new() }
 }
@@ -264,7 +264,7 @@ mod tests {
     use super::*;
     use crate::zone::{Settings, Zones};
 
-    const PLAIN: Look = Look { color: false, wide: false, utc: false };
+    const PLAIN: TableStyle = TableStyle { color: false, wide: false, utc: false };
 
     fn shown(width: usize, headings: &[&str], row: &[&str]) -> String {
         let mut rows = Table { width, ..table(PLAIN, headings) };
@@ -326,6 +326,6 @@ mod tests {
         ] {
             assert_eq!(PLAIN.time(at(when), &zone, now), says);
         }
-        assert_eq!(Look { utc: true, ..PLAIN }.time(now, &zone, now), "2026-11-28T15:00:00Z");
+        assert_eq!(TableStyle { utc: true, ..PLAIN }.time(now, &zone, now), "2026-11-28T15:00:00Z");
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use self::watch::WatchArgs;
 use super::Exit;
-use super::table::{Look, Tone, cell, table, text};
+use super::table::{TableStyle, Tone, cell, table, text};
 use crate::config::Config;
 use crate::render::shipped_templates;
 
@@ -50,7 +50,7 @@ struct Row {
     state: &'static str,
 }
 
-pub(super) fn templates(config: &Config, command: &TemplatesCommand, json: bool, look: Look) -> anyhow::Result<Exit> {
+pub(super) fn templates(config: &Config, command: &TemplatesCommand, json: bool, look: TableStyle) -> anyhow::Result<Exit> {
     match command {
         TemplatesCommand::List { locale } => list(config, locale.as_deref(), json, look),
         TemplatesCommand::Copy(args) => copy(args),
@@ -96,7 +96,7 @@ fn own(config: &Config) -> anyhow::Result<Vec<(String, String)>> {
     Ok(found)
 }
 
-fn list(config: &Config, locale: Option<&str>, json: bool, look: Look) -> anyhow::Result<Exit> {
+fn list(config: &Config, locale: Option<&str>, json: bool, look: TableStyle) -> anyhow::Result<Exit> {
     let of_locale = |row: &Row| locale.is_none_or(|locale| row.file.starts_with(&format!("{locale}/")));
     let rows: Vec<Row> = rows(config)?.into_iter().filter(of_locale).collect();
     if rows.is_empty() {
@@ -172,7 +172,7 @@ fn write(to: &Path, source: &str) -> anyhow::Result<()> {
     std::fs::write(to, source).with_context(|| format!("cannot write {}", to.display()))
 }
 
-fn diff(config: &Config, json: bool, look: Look) -> anyhow::Result<Exit> {
+fn diff(config: &Config, json: bool, look: TableStyle) -> anyhow::Result<Exit> {
     let (mut differs, all) = (false, shipped_templates());
     for (name, text) in own(config)? {
         let shipped = all.iter().find(|(of, _)| *of == name).map_or("", |(_, source)| *source);

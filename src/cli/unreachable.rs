@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
-use super::table::{Look, Tone, cell, table, text};
+use super::table::{TableStyle, Tone, cell, table, text};
 use super::{Exit, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -12,7 +12,7 @@ use crate::desk::unreachable::{Row, unreachable as ask};
 use crate::desk::words;
 use crate::zone::Zone;
 
-pub(super) fn unreachable(config: Config, json: bool, colors: Look) -> anyhow::Result<Exit> {
+pub(super) fn unreachable(config: Config, json: bool, colors: TableStyle) -> anyhow::Result<Exit> {
     let (zone, now) = (config.time_zone.clone(), WallClock.now());
     let rows = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config)?, now).await?) })?;
     if json {
@@ -35,7 +35,7 @@ pub(super) fn unreachable(config: Config, json: bool, colors: Look) -> anyhow::R
     Ok(if rows.is_empty() { Exit::Done } else { Exit::Attention })
 }
 
-fn in_time(start: &str, look: Look, (zone, now): (&Zone, DateTime<Utc>)) -> String {
+fn in_time(start: &str, look: TableStyle, (zone, now): (&Zone, DateTime<Utc>)) -> String {
     start.parse::<DateTime<Utc>>().map_or_else(|_| start.to_owned(), |at| look.time(at, zone, now))
 }
 

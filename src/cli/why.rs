@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::Args;
 
-use super::table::{Look, in_lines};
+use super::table::{TableStyle, in_lines};
 use super::{Exit, answer, desk, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
@@ -21,7 +21,7 @@ pub(super) struct WhyArgs {
     pub(super) participation: Option<i64>,
 }
 
-pub(super) fn why(config: Config, args: &WhyArgs, json: bool, look: Look) -> anyhow::Result<Exit> {
+pub(super) fn why(config: Config, args: &WhyArgs, json: bool, look: TableStyle) -> anyhow::Result<Exit> {
     let (session, participation) = (SessionId(args.session), args.participation.map(ParticipationId));
     let (zone, now) = (config.time_zone.clone(), WallClock.now());
     let (people, faults) = runtime()?.block_on(async {

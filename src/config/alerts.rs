@@ -6,7 +6,7 @@ use super::key_path::{Base, KeyPath};
 use super::raw::{self, Raw, WebhookKind};
 use super::read::Document;
 use super::relay::relay;
-use crate::alert::{self, Kind, Mail, Webhook};
+use crate::alert::{self, Mail, Webhook, WebhookFormat};
 use crate::contact::{EmailAddress, PhoneNumber};
 
 /// `None`: nobody is told.
@@ -72,9 +72,9 @@ fn webhook(n: usize, hook: &raw::Webhook, base: &Base<'_>, document: &mut Docume
         place.note("url", "is no address that can be told; expected one that begins with https://, or http:// to this machine");
     }
     let kind = match hook.kind {
-        WebhookKind::Slack => Kind::Slack,
-        WebhookKind::Teams => Kind::Teams,
-        WebhookKind::Ntfy => Kind::Ntfy,
+        WebhookKind::Slack => WebhookFormat::Slack,
+        WebhookKind::Teams => WebhookFormat::Teams,
+        WebhookKind::Ntfy => WebhookFormat::Ntfy,
     };
     Some(Webhook { kind, url: parsed? })
 }

@@ -7,7 +7,7 @@ use super::key_path::{Base, KeyPath};
 use super::raw::{self, GatewayKind, Raw};
 use super::read::Document;
 use crate::json_pointer::{At, pointer_mistake};
-use crate::web::webhook::{Form, ReceiptForm, ReplyForm};
+use crate::web::webhook::{EventForm, ReceiptForm, ReplyForm};
 use crate::web::{Callback, TwilioAccount};
 
 /// Of all gateways that tell us anything.
@@ -124,7 +124,7 @@ fn http(gateway: &raw::Gateway, place: &mut KeyPath<'_, '_, '_>) -> Option<Callb
     if let Some(token) = token.filter(|_| has_token) {
         let (receipts, replies) = (receipts(typed, place), replies(typed, place));
         let reply_when = reply_when(typed, (receipts.is_some(), replies.is_some()), place);
-        let form = Form { each: typed.each.clone(), receipts, replies, reply_when };
+        let form = EventForm { each: typed.each.clone(), receipts, replies, reply_when };
         return Some(Callback::Http { token, form, answered: gateway.provider_answers.unwrap_or(false) });
     }
     None

@@ -11,7 +11,7 @@ use super::raw::{self, Raw};
 use super::read::Document;
 use super::secret;
 use crate::contact::{EmailAddress, clean_line};
-use crate::render::look::{Color, Logo, Look};
+use crate::render::look::{Color, Logo, MailLook};
 use crate::render::{self, dkim::Dkim};
 
 /// The From of previews when no address is configured: nothing can be sent without one.
@@ -86,8 +86,8 @@ fn logo(path: &Path) -> Result<Logo, String> {
 }
 
 /// How e-mails look: what is wrong with it is found before any is sent.
-fn look(practice: &raw::Practice, base: &Base<'_>, document: &mut Document<'_>) -> Look {
-    let mut found = Look::default();
+fn look(practice: &raw::Practice, base: &Base<'_>, document: &mut Document<'_>) -> MailLook {
+    let mut found = MailLook::default();
     if let Some(path) = &practice.logo {
         let path = base.resolve(path);
         match logo(&path) {

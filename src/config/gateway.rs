@@ -10,7 +10,7 @@ use super::key_path::{Base, CONNECTIONS, KeyPath, TIMEOUT};
 use super::raw::{self, GatewayKind, Raw};
 use super::read::Document;
 use crate::deliver::folder::Folder;
-use crate::deliver::gateway::rules::Rule;
+use crate::deliver::gateway::rules::ResponseRule;
 use crate::deliver::gateway::twilio::Login;
 use crate::deliver::gateway::{http, kannel, twilio};
 use crate::deliver::{Route, Transport};
@@ -201,7 +201,7 @@ fn http(gateway: &raw::Gateway, place: &mut KeyPath<'_, '_, '_>) -> Option<http:
 }
 
 /// The rules that can be used; what is wrong with the others was noted.
-fn answers(gateway: &raw::Gateway, place: &mut KeyPath<'_, '_, '_>) -> Vec<Rule> {
+fn answers(gateway: &raw::Gateway, place: &mut KeyPath<'_, '_, '_>) -> Vec<ResponseRule> {
     let mut rules = Vec::new();
     for (n, typed) in gateway.answers.iter().enumerate() {
         let key = |field: &str| if field.is_empty() { format!("answers[{n}]") } else { format!("answers[{n}].{field}") };
@@ -218,7 +218,7 @@ fn answers(gateway: &raw::Gateway, place: &mut KeyPath<'_, '_, '_>) -> Vec<Rule>
             continue;
         };
         let at = typed.pointer.clone().map(|pointer| At { pointer, one_of: texts });
-        let rule = Rule { status: typed.status.clone(), at, contains: typed.contains.clone(), means };
+        let rule = ResponseRule { status: typed.status.clone(), at, contains: typed.contains.clone(), means };
         match rule.check() {
             Ok(()) => rules.push(rule),
             Err((field, why)) => place.note(&key(field), why),

@@ -114,13 +114,13 @@ pub(super) fn own_zone(raw: &Raw, zones: &Zones, document: &mut Document<'_>) ->
 #[serde(deny_unknown_fields)]
 struct OverridesFile {
     #[serde(default)]
-    person: Vec<Person>,
+    person: Vec<RawOverride>,
 }
 
 #[derive(serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[derive(Default)]
-struct Person {
+struct RawOverride {
     external_id: Option<String>,
     address: Option<String>,
     locale: Option<String>,

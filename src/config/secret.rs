@@ -14,16 +14,16 @@ pub struct Secret(pub SecretString);
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        d.deserialize_any(Text)
+        d.deserialize_any(SecretVisitor)
     }
 }
 
 /// Takes a text, and repeats nothing of what is none: a password of digits without its quotation marks is a number.
-struct Text;
+struct SecretVisitor;
 
 const EXPECTED: &str = "is no text; expected the secret in quotation marks";
 
-impl Visitor<'_> for Text {
+impl Visitor<'_> for SecretVisitor {
     type Value = Secret;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -37,12 +37,12 @@ struct Incident {
 type Begun = HashMap<String, DateTime<Utc>>;
 
 /// By which ways staff are told, and what is seen.
-pub(super) struct Alerts {
+pub(super) struct StaffAlerts {
     ways: Ways,
     begun: Mutex<Begun>,
 }
 
-impl Alerts {
+impl StaffAlerts {
     /// `gateways`: for texts. The error says what is wrong.
     pub(super) fn new(settings: Settings, gateways: &[Route]) -> anyhow::Result<Self> {
         let gateways = gateways.iter().map(|gateway| Arc::clone(&gateway.transport)).collect();
@@ -63,7 +63,7 @@ impl Engine {
 
     /// One look: tells staff of each incident that is new, and of each that is over. Nothing, without `[alerts]`.
     pub async fn tell_staff(&self) -> Result<(), StoreError> {
-        let Some(Alerts { ways, begun }) = &self.monitors.alerts else { return Ok(()) };
+        let Some(StaffAlerts { ways, begun }) = &self.monitors.alerts else { return Ok(()) };
         let (mut begun, now) = (begun.lock().await, self.clock.now());
         let begun = &mut *begun;
         let (incidents, told) = (self.incidents(now, begun).await?, self.outbox.alerts().await?);

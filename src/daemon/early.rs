@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use tokio::task::JoinHandle;
 
 use crate::session::Snapshot;
-use crate::source::same::{Print, Said};
+use crate::source::same::{Print, SourceRead};
 use crate::source::{Source, SourceKind, file};
 
 /// What a file said at the start, and what it is known by; `None`: it could not be read whole.
@@ -24,7 +24,7 @@ impl Early {
             SourceKind::Http(_) | SourceKind::Push(_) => None,
         });
         let read = move |settings: &file::Settings| match file::read_since(settings, None, now) {
-            Ok(Said::Now(snapshot, Some(print))) => Some((snapshot, print)),
+            Ok(SourceRead::Now(snapshot, Some(print))) => Some((snapshot, print)),
             Ok(_) | Err(_) => None,
         };
         Self(Mutex::new(files.map(|(name, settings)| (name, tokio::task::spawn_blocking(move || read(&settings)))).collect()))

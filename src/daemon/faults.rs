@@ -74,7 +74,7 @@ impl FaultLog {
 
 /// Sources that cannot be read: since when, and why.
 #[derive(Default)]
-pub(super) struct Unread(Mutex<HashMap<String, Lost>>);
+pub(super) struct UnreadSources(Mutex<HashMap<String, Lost>>);
 
 /// A source that cannot be read: since when, why, and when that was logged.
 #[derive(Clone)]
@@ -87,7 +87,7 @@ struct Lost {
 /// The same is logged so often.
 const SAID_EVERY: TimeDelta = TimeDelta::hours(1);
 
-impl Unread {
+impl UnreadSources {
     /// A source was asked: `Err`, and why it could not be read. Whether that is to be logged: when it begins, when it is another fault, once an hour,
     /// and when it is over.
     pub(super) fn note(&self, source: &str, read: Result<(), &str>, now: DateTime<Utc>) -> bool {
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_source_that_is_lost_is_logged_when_something_is_new() {
-        let (unread, at) = (Unread::default(), |minutes| DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes));
+        let (unread, at) = (UnreadSources::default(), |minutes| DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes));
         for (minute, read, says) in [
             (0, Err("gone"), true),
             (1, Err("gone"), false),

@@ -23,8 +23,8 @@ use crate::outbox::StoreError;
 use crate::receipt::Received;
 use crate::session::live::HOLDS_FOR;
 use crate::session::{Participant, ParticipationId, SessionId};
-use crate::source::push::{self, Offer, Refused, StoredSource};
-use crate::source::{kept, meaning};
+use crate::source::push::{self, PushRefused, PushedBody, StoredSource};
+use crate::source::{meaning, stored};
 use crate::web::{self, Declined, hook, push::Receipt};
 
 /// From one asking of the sources because of events to the next, at least: events come in bursts, and each may be sent again.
@@ -44,14 +44,14 @@ pub(super) struct Intake {
 
 /// Why nothing was taken.
 enum Failed {
-    Refused(Refused),
+    Refused(PushRefused),
     /// Another node took something newer meanwhile.
     Late,
     Store(StoreError),
 }
 
-impl From<Refused> for Failed {
-    fn from(why: Refused) -> Self {
+impl From<PushRefused> for Failed {
+    fn from(why: PushRefused) -> Self {
         Self::Refused(why)
     }
 }
@@ -93,7 +93,7 @@ impl Intake {
     }
 
     /// What the store holds of the source that counts for this offer.
-    async fn held(&self, source: &str, offer: &Offer, (now, upon): (DateTime<Utc>, i64)) -> Result<StoredSource, StoreError> {
+    async fn held(&self, source: &str, offer: &PushedBody, (now, upon): (DateTime<Utc>, i64)) -> Result<StoredSource, StoreError> {
         let outbox = self.engine.outbox();
         let ids = if let Some(id) = offer.session() {
             let claims = offer.claims(now);
@@ -137,7 +137,7 @@ impl Intake {
         let starting = outbox.starting(told.start, told.start + TimeDelta::milliseconds(1), usize::MAX).await?;
         for source in &self.engine.feeds.names {
             let then: Vec<SessionId> = starting.iter().filter(|(of, _)| of == source).map(|(_, id)| *id).collect();
-            for session in outbox.sessions(source, Some(&then)).await?.iter().filter_map(kept::session) {
+            for session in outbox.sessions(source, Some(&then)).await?.iter().filter_map(stored::session) {
                 if let Some(person) = session.participants.iter().find(|p| is_theirs(p)) {
                     return Ok(Some((session.id, person.id)));
                 }
@@ -147,7 +147,7 @@ impl Intake {
     }
 
     /// `came_at`: when it was here. `last`: the walk of what this node took of the source last.
-    async fn take(&self, source: &str, offer: Offer, (came_at, last): (DateTime<Utc>, &mut Option<i64>)) -> Result<Receipt, Failed> {
+    async fn take(&self, source: &str, offer: PushedBody, (came_at, last): (DateTime<Utc>, &mut Option<i64>)) -> Result<Receipt, Failed> {
         let offer = Arc::new(offer);
         loop {
             if let Some((receipt, walk)) = self.take_once(source, &offer, (came_at, *last)).await? {
@@ -173,7 +173,7 @@ impl Intake {
     async fn take_once(
         &self,
         source: &str,
-        offer: &Arc<Offer>,
+        offer: &Arc<PushedBody>,
         came: (DateTime<Utc>, Option<i64>),
     ) -> Result<Option<(Receipt, i64)>, Failed> {
         let now = self.engine.clock.now();
@@ -184,7 +184,7 @@ impl Intake {
         let held = self.held(source, offer, (now, upon)).await?;
         let (is_one, offer) = (offer.session().is_some(), Arc::clone(offer));
         let taking = tokio::task::spawn_blocking(move || push::take(&offer, &held, now));
-        let mut taken = taking.await.unwrap_or_else(|e| Err(Refused::Unusable(format!("the body: {e}"))))?;
+        let mut taken = taking.await.unwrap_or_else(|e| Err(PushRefused::Unusable(format!("the body: {e}"))))?;
         if let Some(dictionary) = self.engine.feeds.words.get(source) {
             let faults = taken.snapshot.faults.len();
             meaning::apply(&mut taken.snapshot, dictionary);
@@ -213,7 +213,7 @@ impl Intake {
 
 #[async_trait]
 impl web::Intake for Intake {
-    async fn push(&self, source: &str, offer: Offer) -> Result<Receipt, Declined> {
+    async fn push(&self, source: &str, offer: PushedBody) -> Result<Receipt, Declined> {
         if let Some(idle) = self.engine.membership.idle() {
             return Err(Declined::Idle(idle.why));
         }

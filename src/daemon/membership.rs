@@ -35,14 +35,14 @@ pub(super) struct Membership {
     sources: Vec<(String, Option<String>)>,
     in_doubt: [(Channel, DoubtPolicy); 2],
     leads: AtomicBool,
-    idle: Mutex<Option<Idle>>,
+    idle: Mutex<Option<IdleNode>>,
     /// The one that leads, if it is unlike this one.
     leader: Mutex<Option<Leader>>,
 }
 
 /// Why a node does nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Idle {
+pub(super) struct IdleNode {
     /// What it has otherwise than the one that leads, or that its clock is wrong.
     what: String,
     /// In words, of this node.
@@ -50,7 +50,7 @@ pub(super) struct Idle {
     pub(super) since: DateTime<Utc>,
 }
 
-impl Idle {
+impl IdleNode {
     /// `its messages are not those of node a, which leads: ...`
     fn by_likeness(ours: &str, leader: &Leader, since: DateTime<Utc>) -> Self {
         let parts = differing(ours, &leader.settings);
@@ -92,7 +92,7 @@ impl Membership {
     }
 
     /// Why it walks nothing and sends nothing; `None`: it does.
-    pub(super) fn idle(&self) -> Option<Idle> {
+    pub(super) fn idle(&self) -> Option<IdleNode> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -125,8 +125,8 @@ impl Membership {
         let mut known = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let since = known.as_ref().map_or(asked.0, |idle| idle.since);
         let idle = match (skew, &tended.other) {
-            (Some(skew), _) => Some(Idle::by_clock(skew, since)),
-            (None, Some(leader)) => Some(Idle::by_likeness(ours, leader, since)),
+            (Some(skew), _) => Some(IdleNode::by_clock(skew, since)),
+            (None, Some(leader)) => Some(IdleNode::by_likeness(ours, leader, since)),
             (None, None) => None,
         };
         match (&mut *known, idle) {

@@ -12,9 +12,9 @@ use crate::feedback::{DeliveryReport, is_reference};
 use crate::notice::NoticeKey;
 use crate::outbox::{Filter, Outbox, Result};
 use crate::outcome::Unsaid;
-use crate::receipt::{About, Receipt, Received};
+use crate::receipt::{Receipt, ReceiptTarget, Received};
 use crate::render;
-use crate::source::kept;
+use crate::source::stored;
 
 /// Receipts come within three days, bounces within five or so; what is older is not looked for.
 const SINCE: TimeDelta = TimeDelta::days(14);
@@ -67,8 +67,8 @@ async fn look(outbox: &dyn Outbox, report: DeliveryReport, now: DateTime<Utc>) -
     let DeliveryReport { reference, ours, status, detail, remember, recipient } = report;
     let mut received = Received::Unmatched;
     // Our own reference first: nobody else has the same.
-    let ours = find(outbox, ours.as_deref(), now).await?.map(About::Notice);
-    for about in [ours, reference.map(|reference| About::Reference(reference, now - SINCE))].into_iter().flatten() {
+    let ours = find(outbox, ours.as_deref(), now).await?.map(ReceiptTarget::Notice);
+    for about in [ours, reference.map(|reference| ReceiptTarget::Reference(reference, now - SINCE))].into_iter().flatten() {
         if received != Received::Unmatched {
             break;
         }
@@ -81,11 +81,11 @@ async fn look(outbox: &dyn Outbox, report: DeliveryReport, now: DateTime<Utc>) -
 }
 
 /// Words of the message's session, which a server may repeat. `None`: there is no such message.
-async fn unsaid(outbox: &dyn Outbox, about: &About) -> Result<Option<Unsaid>> {
+async fn unsaid(outbox: &dyn Outbox, about: &ReceiptTarget) -> Result<Option<Unsaid>> {
     let Some(key) = outbox.whose(about).await? else { return Ok(None) };
     let Some(entry) = outbox.list(&Filter { keys: vec![key], ..Filter::default() }).await?.pop() else { return Ok(None) };
     let sessions = outbox.sessions(&entry.source, Some(&[entry.notice.session])).await?;
-    Ok(Some(sessions.first().and_then(kept::session).map(|session| kept::unsaid(&session)).unwrap_or_default()))
+    Ok(Some(sessions.first().and_then(stored::session).map(|session| stored::unsaid(&session)).unwrap_or_default()))
 }
 
 /// The notice that our own reference stands for: it cannot be read out of it, so those that were due lately are tried, the latest first. One

@@ -18,7 +18,7 @@ use crate::feedback::answer::Answer;
 use crate::feedback::reply::{AcceptedReply, Changes, ForStaff, OpenSession, PendingAnswer, reply_key};
 use crate::feedback::word::{Understood, Word, understand};
 use crate::feedback::{Reply, said};
-use crate::known::Answered;
+use crate::known::RsvpOverride;
 use crate::message::{Content, Message};
 use crate::notice::Reason;
 use crate::outbox::{Outbox, Outgoing, Result, Returned, Settlement, StoreError};
@@ -26,7 +26,7 @@ use crate::outcome::Outcome;
 use crate::plan::{self, Policy, Suppressions};
 use crate::render::{self, Renderer};
 use crate::session::{Participant, ParticipantRef, Presence, Rsvp, Session};
-use crate::source::kept;
+use crate::source::stored;
 use crate::suppression::{Suppression, suppression_key};
 
 /// An answer that no gateway took is tried again after this, while it is of use.
@@ -147,7 +147,7 @@ async fn rsvp(
     }
     let (says, answer) = if word == Word::Yes { (Rsvp::Confirmed, Answer::Confirmed) } else { (Rsvp::Declined, Answer::Declined) };
     Ok(match meant(told) {
-        Some((place, over)) => (Changes::Rsvp(place, Answered { says, over }), Some(answer)),
+        Some((place, over)) => (Changes::Rsvp(place, RsvpOverride { says, over }), Some(answer)),
         None => (Changes::Nothing, None),
     })
 }
@@ -182,7 +182,7 @@ async fn over(
 /// Who that is, in which session, as the source said it last; `None`: it is not kept any more.
 async fn participant(outbox: &dyn Outbox, place: &ParticipantRef) -> Result<Option<(Session, Participant)>> {
     let stored = outbox.sessions(&place.source, Some(&[place.session])).await?.pop();
-    let session = stored.as_ref().and_then(kept::session);
+    let session = stored.as_ref().and_then(stored::session);
     Ok(session.and_then(|session| session.participant(place.participation).cloned().map(|person| (session, person))))
 }
 

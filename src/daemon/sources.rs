@@ -6,8 +6,8 @@ use super::{Engine, open_store, store_exists};
 use crate::config::Config;
 use crate::contact::Channel;
 use crate::outbox::StoreError;
-use crate::session::{AutoDeliver, Extent, Snapshot};
-use crate::source::same::Said;
+use crate::session::{AutoDeliver, Snapshot, SnapshotKind};
+use crate::source::same::SourceRead;
 use crate::source::{Source, SourceKind, ambiguity, meaning, push};
 use crate::walk;
 
@@ -88,11 +88,11 @@ impl Engine {
         let last = rests.as_ref().and_then(|rest| source.memory.last(rest.walks));
         let early = self.feeds.early.take(&source.name).await;
         let (mut snapshot, print) = match source.read_since(last, early, now).await {
-            Ok(Said::Now(snapshot, print)) => {
+            Ok(SourceRead::Now(snapshot, print)) => {
                 self.is_read(&source.name, now);
                 (snapshot, print)
             }
-            Ok(Said::Same(print)) => {
+            Ok(SourceRead::Same(print)) => {
                 self.is_read(&source.name, now);
                 let (at, walks) = rests.map_or((now, 0), |rest| (rest.last_snapshot_at, rest.walks));
                 source.memory.walked(Some(print), walks);
@@ -115,7 +115,7 @@ impl Engine {
             return Ok(None);
         }
         source.memory.walked(print, report.walks);
-        Ok(Some(snapshot.extent == Extent::Whole))
+        Ok(Some(snapshot.kind == SnapshotKind::Full))
     }
 
     /// Walks a snapshot. Durable when it returns, unless another node walked meanwhile.
@@ -146,7 +146,7 @@ impl Engine {
                 self.feeds.first_part.notify_one();
             }
         };
-        let walk = walk::walk_telling(&*self.outbox, &mut elsewhere, (source, snapshot), (&self.policy, self.clock.now()), &told);
+        let walk = walk::walk_with_progress(&*self.outbox, &mut elsewhere, (source, snapshot), (&self.policy, self.clock.now()), &told);
         let report = walk.await?;
         *known = elsewhere;
         drop(known);

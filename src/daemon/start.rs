@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use tokio::sync::{Mutex, Notify, Semaphore, SetOnce};
 
-use super::alerts::Alerts;
+use super::alerts::StaffAlerts;
 use super::anchor::Outside;
 use super::early::Early;
-use super::faults::{FaultLog, Unread};
+use super::faults::{FaultLog, UnreadSources};
 use super::feedback_metrics::FeedbackMetrics;
 use super::membership::Membership;
 use super::notify::Notifier;
@@ -45,7 +45,7 @@ impl Engine {
         let renderer = Arc::new(renderer.with_reference_key(key));
         // In shadow mode these send nothing, and neither do the answers to replies.
         let [email, sms] = routes(&config)?;
-        let alerts = config.alerts.clone().map(|settings| Alerts::new(settings, &sms)).transpose()?;
+        let alerts = config.alerts.clone().map(|settings| StaffAlerts::new(settings, &sms)).transpose()?;
         let owner = owner()?;
         let lanes = [Lane::new(Channel::Email, config.email_in_doubt, email), Lane::new(Channel::Sms, config.sms_in_doubt, sms)];
         let lanes = lanes.map(|lane| Arc::new(lane.kept_in(Arc::clone(&outbox), &owner)));
@@ -118,14 +118,14 @@ impl Feeds {
             early,
             first_part: Notify::new(),
             told: FaultLog::default(),
-            unread: Unread::default(),
+            unread: UnreadSources::default(),
             records: Arc::default(),
         }
     }
 }
 
 impl Monitors {
-    fn of(config: &Config, alerts: Option<Alerts>) -> Self {
+    fn of(config: &Config, alerts: Option<StaffAlerts>) -> Self {
         Self {
             started: Instant::now(),
             notifier: Notifier::from_environment(),
@@ -158,7 +158,7 @@ async fn take_back(dispatcher: &Dispatcher, config: &Config, membership: &Member
     membership.join(outbox, &dispatcher.renderer, now()).await?;
     dispatcher.recall_codes().await?;
     for lane in lanes {
-        lane.hear_at_start(now()).await?;
+        lane.load_transports(now()).await?;
     }
     let letters = config.digest.as_ref().map_or_else(Vec::new, |digest| digest.lately(now()));
     if let Some(restored) = outbox.hold_restored(&names, &letters, now()).await? {
@@ -185,7 +185,7 @@ fn letter(settings: digest::Settings, config: &Config, dispatcher: &Dispatcher, 
 /// Whether what hands messages over can be made of a configuration, and its store be opened: what [`Engine::start`] needs besides the templates.
 pub fn can_begin(config: &Config) -> anyhow::Result<()> {
     let [_, sms] = routes(config)?;
-    config.alerts.clone().map(|settings| Alerts::new(settings, &sms)).transpose()?;
+    config.alerts.clone().map(|settings| StaffAlerts::new(settings, &sms)).transpose()?;
     open_store(config, false).map(drop)
 }
 

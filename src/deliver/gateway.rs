@@ -8,14 +8,14 @@
 use reqwest::{Client, Request, RequestBuilder};
 
 use self::answer::{GatewayAnswer, Private};
-use self::hold::End;
+use self::deferred_body::RequestEnd;
 use super::PointOfNoReturn;
 use crate::http_client::chain;
 use crate::outcome::Outcome;
 
 mod answer;
 mod classify;
-mod hold;
+mod deferred_body;
 pub mod http;
 pub mod kannel;
 pub mod rules;
@@ -31,8 +31,8 @@ async fn deliver(
     read: impl FnOnce(&GatewayAnswer) -> Outcome,
 ) -> Outcome {
     match request {
-        Ok(request) => match hold::send(client, &request, doubt).await {
-            End::Answered(answer) => read(&answer),
+        Ok(request) => match deferred_body::send(client, &request, doubt).await {
+            RequestEnd::Answered(answer) => read(&answer),
             end => classify::other(&end, private),
         },
         // It was made of this one message: its templates and addresses were tried at the start.

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::people::Contacts;
-use super::reading::{BATCH, Read, SourceSession};
-use super::{Desk, Notes, Seen, Unanswered, outage, unreachable, what};
+use super::reading::{BATCH, SessionRead, SourceSession};
+use super::{Desk, DeskSession, Notes, Unanswered, outage, unreachable, what};
 use crate::contact::{Channel, PersonName};
 use crate::entry::State;
-use crate::known::{Answered, Known};
+use crate::known::{Known, RsvpOverride};
 use crate::notice::{Decision, NoticeKey, Reason};
 use crate::outbox::StoreError;
 use crate::plan::{self, Suppressions};
@@ -22,7 +22,7 @@ use crate::zone::Zone;
 const JOINS_BEFORE: TimeDelta = TimeDelta::hours(2);
 
 #[derive(Debug)]
-pub struct Entry {
+pub struct AgendaEntry {
     /// SessionId.
     pub session: SessionId,
     pub start: DateTime<Utc>,
@@ -30,13 +30,13 @@ pub struct Entry {
     /// It began when it was made.
     pub meet_now: bool,
     /// Its participants, the host first.
-    pub people: Vec<Person>,
+    pub people: Vec<AgendaPerson>,
     /// Participants whose record cannot be read: the path and what is wrong.
     pub faults: Vec<String>,
 }
 
 #[derive(Debug)]
-pub struct Person {
+pub struct AgendaPerson {
     /// ParticipationId.
     pub id: ParticipationId,
     /// May be empty.
@@ -57,12 +57,12 @@ pub struct Person {
     /// Why they will not be reached: a word, and a detail.
     pub against: Option<(String, Option<String>)>,
     /// What they are told, in the order of its time; then what not.
-    pub steps: Vec<Step>,
+    pub steps: Vec<AgendaStep>,
 }
 
 /// One thing that a participant was, will or will not be told.
 #[derive(Debug)]
-pub struct Step {
+pub struct AgendaStep {
     /// `reminder 24h`
     pub what: String,
     /// Its notice; `None`: there is none.
@@ -80,12 +80,12 @@ pub struct Step {
 }
 
 /// Sessions that start in that time, in order, `limit` at most.
-pub async fn agenda(desk: &Desk, span: Range<DateTime<Utc>>, limit: usize, now: DateTime<Utc>) -> Result<Vec<Entry>, Unanswered> {
+pub async fn agenda(desk: &Desk, span: Range<DateTime<Utc>>, limit: usize, now: DateTime<Utc>) -> Result<Vec<AgendaEntry>, Unanswered> {
     of_these(desk, &desk.outbox.starting(span.start, span.end, limit).await?, now).await
 }
 
 /// These sessions, in their order.
-pub async fn of_these(desk: &Desk, ids: &[SourceSession], now: DateTime<Utc>) -> Result<Vec<Entry>, Unanswered> {
+pub async fn of_these(desk: &Desk, ids: &[SourceSession], now: DateTime<Utc>) -> Result<Vec<AgendaEntry>, Unanswered> {
     let notes = desk.notes(now).await?;
     let mut entries = Vec::new();
     for batch in ids.chunks(BATCH) {
@@ -108,7 +108,7 @@ pub async fn hosts(desk: &Desk, ids: &[SourceSession]) -> Result<HashMap<SourceS
     Ok(hosts)
 }
 
-pub async fn of(desk: &Desk, id: SessionId, now: DateTime<Utc>) -> Result<Vec<Entry>, Unanswered> {
+pub async fn of(desk: &Desk, id: SessionId, now: DateTime<Utc>) -> Result<Vec<AgendaEntry>, Unanswered> {
     let notes = desk.notes(now).await?;
     Ok(desk.session(id, now).await?.iter().map(|seen| entry(desk, seen, &notes, now)).collect())
 }
@@ -133,7 +133,7 @@ pub async fn unreachable(
     Ok(lapsed.iter().map(unreachable::of_lapsed).chain(unread).chain(rows).collect())
 }
 
-fn unreached(desk: &Desk, read: Vec<Read>, notes: &Notes, now: DateTime<Utc>) -> Result<Vec<unreachable::Row>, Unanswered> {
+fn unreached(desk: &Desk, read: Vec<SessionRead>, notes: &Notes, now: DateTime<Utc>) -> Result<Vec<unreachable::Row>, Unanswered> {
     let mut rows = Vec::new();
     for seen in &desk.see(read, now)? {
         let elsewhere = |id| seen.session.participant(id).is_some_and(|p| p.auto_deliver == AutoDeliver::Nobody);
@@ -145,17 +145,17 @@ fn unreached(desk: &Desk, read: Vec<Read>, notes: &Notes, now: DateTime<Utc>) ->
 
 impl Desk {
     /// These sessions, in their order; those of sources that are not configured any more are left out.
-    async fn seen_of(&self, ids: &[SourceSession], now: DateTime<Utc>) -> Result<Vec<Seen>, Unanswered> {
+    async fn seen_of(&self, ids: &[SourceSession], now: DateTime<Utc>) -> Result<Vec<DeskSession>, Unanswered> {
         let ids: Vec<SourceSession> = ids.iter().filter(|(of, _)| self.sources.contains(of)).cloned().collect();
         self.see(self.read(&ids).await?, now)
     }
 
-    fn see(&self, read: Vec<Read>, now: DateTime<Utc>) -> Result<Vec<Seen>, Unanswered> {
+    fn see(&self, read: Vec<SessionRead>, now: DateTime<Utc>) -> Result<Vec<DeskSession>, Unanswered> {
         read.into_iter().map(|read| self.see_one(read, now)).collect()
     }
 }
 
-fn entry(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Entry {
+fn entry(desk: &Desk, seen: &DeskSession, notes: &Notes, now: DateTime<Utc>) -> AgendaEntry {
     let session = &seen.session;
     let plan = plan::plan_session(session, &seen.known, &desk.policy, &notes.suppressed, now);
     let rows = unreachable::of_session(desk, seen, notes, now);
@@ -163,11 +163,11 @@ fn entry(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Entry {
         let theirs = plan.of(p.id);
         let to = plan::recipient(p, &desk.policy, &Suppressions::default(), false);
         let over = session.start <= now || !session.is_active();
-        Person {
+        AgendaPerson {
             id: p.id,
             name: p.name.clone(),
             contacts: Contacts::of(p, &desk.policy.region),
-            rsvp: Answered::or(seen.known(p.id).and_then(|known| known.rsvp), p.rsvp),
+            rsvp: RsvpOverride::or(seen.known(p.id).and_then(|known| known.rsvp), p.rsvp),
             joined_at: p.connected_at.filter(|at| *at >= session.start - JOINS_BEFORE),
             role: p.role,
             to: to.map(|to| to.address.to_string()).map_err(|(reason, _)| reason),
@@ -184,7 +184,7 @@ fn entry(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Entry {
             steps: seen.known(p.id).map(|known| steps(known, &theirs, now)).unwrap_or_default(),
         }
     };
-    Entry {
+    AgendaEntry {
         session: session.id,
         start: session.start,
         cancelled: session.cancelled,
@@ -195,11 +195,11 @@ fn entry(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Entry {
 }
 
 /// The notices, and beside them what is not told for a reason of its own.
-fn steps(known: &Known, decisions: &[&Decision], now: DateTime<Utc>) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
+fn steps(known: &Known, decisions: &[&Decision], now: DateTime<Utc>) -> Vec<AgendaStep> {
+    let mut steps: Vec<AgendaStep> = Vec::new();
     for held in &known.notices {
         let accepted = held.state == State::Accepted;
-        steps.push(Step {
+        steps.push(AgendaStep {
             what: what(held.notice.occasion, held.notice.rule.as_deref()),
             key: Some(held.notice.key),
             state: Some(held.state),
@@ -216,7 +216,7 @@ fn steps(known: &Known, decisions: &[&Decision], now: DateTime<Utc>) -> Vec<Step
         // A correction that nobody needs is no news.
         let silent = matches!(o.reason, Reason::NeverInvited | Reason::HostDelivers | Reason::HostsOff);
         if !silent && !steps.iter().any(|s| s.what == what) {
-            steps.push(Step { what, key: None, state: None, reason: Some(o.reason), at: o.due_at, overdue: false, lost: None });
+            steps.push(AgendaStep { what, key: None, state: None, reason: Some(o.reason), at: o.due_at, overdue: false, lost: None });
         }
     }
     // What was told or will be comes first.

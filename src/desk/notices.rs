@@ -79,7 +79,7 @@ pub struct Shown {
 }
 
 /// One notice, and what was frozen of it, if that is still kept.
-pub struct Opened {
+pub struct OpenedNotice {
     /// As the store has it.
     pub entry: Entry,
     /// As it is told.
@@ -89,9 +89,9 @@ pub struct Opened {
 }
 
 /// The notice of that key.
-pub async fn open(desk: &Desk, key: NoticeKey) -> Result<Option<Opened>, StoreError> {
+pub async fn open(desk: &Desk, key: NoticeKey) -> Result<Option<OpenedNotice>, StoreError> {
     let Some(entry) = desk.outbox.list(&Filter { keys: vec![key], ..Filter::default() }).await?.pop() else { return Ok(None) };
     let (deliveries, content) = desk.outbox.deliveries(key).await?;
     let shown = Shown { notice: (&entry).into(), to: entry.notice.address.to_string(), reference: entry.reference.clone(), deliveries };
-    Ok(Some(Opened { entry, shown, content }))
+    Ok(Some(OpenedNotice { entry, shown, content }))
 }

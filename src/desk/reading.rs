@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use super::{Desk, Seen, Unanswered, latest};
+use super::{Desk, DeskSession, Unanswered, latest};
 use crate::known::{KnownMap, by_session};
 use crate::outbox::StoreError;
 use crate::plan;
@@ -18,7 +18,7 @@ pub(super) const BATCH: usize = 200;
 pub(super) type SourceSession = (String, SessionId);
 
 /// What the store has of a session.
-pub(super) struct Read {
+pub(super) struct SessionRead {
     source: String,
     stored: StoredSession,
     known: KnownMap,
@@ -26,8 +26,8 @@ pub(super) struct Read {
 
 impl Desk {
     /// Read together, whatever source they are of.
-    pub(super) async fn read(&self, ids: &[SourceSession]) -> Result<Vec<Read>, StoreError> {
-        let mut read: HashMap<SourceSession, Read> = HashMap::new();
+    pub(super) async fn read(&self, ids: &[SourceSession]) -> Result<Vec<SessionRead>, StoreError> {
+        let mut read: HashMap<SourceSession, SessionRead> = HashMap::new();
         let sources: BTreeSet<&String> = ids.iter().map(|(source, _)| source).collect();
         for source in sources {
             let theirs: Vec<SessionId> = ids.iter().filter(|(of, _)| of == source).map(|(_, id)| *id).collect();
@@ -35,7 +35,7 @@ impl Desk {
             let mut known = by_session(known);
             for stored in stored {
                 let known = known.remove(&stored.id).unwrap_or_default();
-                read.insert((source.clone(), stored.id), Read { source: source.clone(), stored, known });
+                read.insert((source.clone(), stored.id), SessionRead { source: source.clone(), stored, known });
             }
         }
         Ok(ids.iter().filter_map(|place| read.remove(place)).collect())
@@ -45,7 +45,7 @@ impl Desk {
     pub(super) async fn look<T: Send + 'static>(
         &self,
         ids: &[SourceSession],
-        look: impl Fn(&Self, Vec<Read>) -> T + Clone + Send + 'static,
+        look: impl Fn(&Self, Vec<SessionRead>) -> T + Clone + Send + 'static,
     ) -> Result<Vec<T>, StoreError> {
         // As they lie in the store, not as they start: each of its pages is read once.
         let mut ids = ids.to_vec();
@@ -64,9 +64,13 @@ impl Desk {
     }
 
     /// As its source said it last, with what is known of its people now.
-    pub(super) fn see_one(&self, Read { source, stored, known }: Read, now: DateTime<Utc>) -> Result<Seen, Unanswered> {
+    pub(super) fn see_one(
+        &self,
+        SessionRead { source, stored, known }: SessionRead,
+        now: DateTime<Utc>,
+    ) -> Result<DeskSession, Unanswered> {
         let session = latest(&stored).ok_or(Unanswered::Record(stored.id))?;
         let known = plan::observe(&session, known, &self.policy, false, now);
-        Ok(Seen { source, session, known })
+        Ok(DeskSession { source, session, known })
     }
 }

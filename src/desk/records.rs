@@ -11,17 +11,17 @@ use serde_json::Value;
 
 use super::people::{Contacts, Who};
 use crate::contact::PersonName;
-use crate::session::{Extent, Fault, ParticipationId, SessionId, Snapshot};
+use crate::session::{Fault, ParticipationId, SessionId, Snapshot, SnapshotKind};
 
 /// Letters of a value that are shown.
 const VALUE_MAX: usize = 80;
 
 /// What each source's records at fault say, and since when.
 #[derive(Default)]
-pub struct Records(Mutex<HashMap<String, OfSource>>);
+pub struct Records(Mutex<HashMap<String, RecordsOfSource>>);
 
 #[derive(Default)]
-struct OfSource {
+struct RecordsOfSource {
     since: HashMap<Key, DateTime<Utc>>,
     /// By session; `None`: it does not say of which it is.
     raw: HashMap<Option<SessionId>, String>,
@@ -36,7 +36,7 @@ impl Records {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = all.remove(source).unwrap_or_default();
         let mut raw: HashMap<Option<SessionId>, String> = HashMap::new();
-        if snapshot.extent == Extent::Change {
+        if snapshot.kind == SnapshotKind::Delta {
             let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|session| session.id).collect();
             let at_fault: HashSet<Option<SessionId>> = snapshot.faults.iter().map(|fault| fault.session).collect();
             let stays = |id: &Option<SessionId>| at_fault.contains(id) && id.is_none_or(|id| !listed.contains(&id));
@@ -49,7 +49,7 @@ impl Records {
         }
         let keys = snapshot.told().first.iter().map(key).collect::<Vec<_>>();
         let since = keys.into_iter().map(|key| (before.since.get(&key).copied().unwrap_or(now), key)).map(|(at, key)| (key, at)).collect();
-        all.insert(source.to_owned(), OfSource { since, raw });
+        all.insert(source.to_owned(), RecordsOfSource { since, raw });
     }
 
     /// Whoever stands in a session's record at fault; whether somebody else tells them.

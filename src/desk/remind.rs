@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Desk, Seen, Unanswered, words};
+use super::{Desk, DeskSession, Unanswered, words};
 use crate::feedback::said;
 use crate::notice::{Notice, Reason};
 use crate::outbox::StoreError;
@@ -14,7 +14,7 @@ use crate::plan::asked::{NotNow, ask};
 use crate::session::{ParticipationId, Role, SessionId};
 
 #[derive(Debug, Clone)]
-pub struct Wish {
+pub struct RemindRequest {
     pub session: SessionId,
     /// This one; `None`: everybody but the host.
     pub participation: Option<ParticipationId>,
@@ -28,7 +28,7 @@ pub struct Wish {
 
 /// What becomes of one participant's.
 #[derive(Debug)]
-pub struct Answer {
+pub struct RemindResult {
     pub participation: ParticipationId,
     /// The notice that goes now, or why none does.
     pub result: Result<Notice, NotNow>,
@@ -52,7 +52,7 @@ pub struct Line {
 
 impl Line {
     /// What became of one participant's.
-    pub fn of(session: i64, answer: &Answer) -> Self {
+    pub fn of(session: i64, answer: &RemindResult) -> Self {
         let refusal = answer.result.as_ref().err();
         Self {
             session_id: session,
@@ -64,7 +64,7 @@ impl Line {
     }
 }
 
-impl Wish {
+impl RemindRequest {
     /// The ledger's detail: `by jane, in quiet hours too: she found no mail`. What looks like an address, a number or a code is hidden.
     fn in_words(&self) -> String {
         let who = self.who.as_ref().map_or_else(|| "on the command line".to_owned(), |who| format!("by {who}"));
@@ -80,7 +80,7 @@ impl NotNow {
         match self {
             Self::Against(reason, _) => reason.as_str(),
             Self::UnderWay(_) => "under_way",
-            Self::JustTold(_) => "just_told",
+            Self::JustSent(_) => "just_told",
             Self::TooOften => "too_often",
         }
     }
@@ -93,7 +93,7 @@ impl NotNow {
             Self::Against(reason, None) => words::reason(*reason).to_owned(),
             Self::Against(reason, Some(detail)) => format!("{} ({detail})", words::reason(*reason)),
             Self::UnderWay(_) => "A message that tells them is on its way".to_owned(),
-            Self::JustTold(_) => "They were told a moment ago".to_owned(),
+            Self::JustSent(_) => "They were told a moment ago".to_owned(),
             Self::TooOften => "They were reminded by hand too often".to_owned(),
         }
     }
@@ -105,47 +105,53 @@ impl NotNow {
 }
 
 /// What would become of it. Empty: the store knows no such participant.
-pub async fn would(desk: &Desk, wish: &Wish, now: DateTime<Utc>) -> Result<Vec<Answer>, Unanswered> {
+pub async fn would(desk: &Desk, wish: &RemindRequest, now: DateTime<Utc>) -> Result<Vec<RemindResult>, Unanswered> {
     let suppressed = desk.suppressions().await?;
     Ok(desk.session(wish.session, now).await?.iter().flat_map(|seen| answers(desk, seen, wish, (&suppressed, now))).collect())
 }
 
-pub async fn remind(desk: &Desk, wish: &Wish, now: DateTime<Utc>) -> Result<Vec<Answer>, Unanswered> {
+pub async fn remind(desk: &Desk, wish: &RemindRequest, now: DateTime<Utc>) -> Result<Vec<RemindResult>, Unanswered> {
     let suppressed = desk.suppressions().await?;
     let mut done = Vec::new();
     for seen in desk.session(wish.session, now).await? {
-        for Answer { participation, result } in answers(desk, &seen, wish, (&suppressed, now)) {
+        for RemindResult { participation, result } in answers(desk, &seen, wish, (&suppressed, now)) {
             let result = match result {
                 Ok(notice) => enqueue(desk, &seen.source, notice, wish, now).await?,
                 refused => refused,
             };
-            done.push(Answer { participation, result });
+            done.push(RemindResult { participation, result });
         }
     }
     Ok(done)
 }
 
-async fn enqueue(desk: &Desk, source: &str, notice: Notice, wish: &Wish, now: DateTime<Utc>) -> Result<Result<Notice, NotNow>, StoreError> {
+async fn enqueue(
+    desk: &Desk,
+    source: &str,
+    notice: Notice,
+    wish: &RemindRequest,
+    now: DateTime<Utc>,
+) -> Result<Result<Notice, NotNow>, StoreError> {
     // Somebody else may have asked in the same moment.
     let new = desk.outbox.ask(now, source, notice.clone(), &wish.in_words()).await?;
     Ok(if new { Ok(notice) } else { Err(NotNow::UnderWay(notice.due_at)) })
 }
 
-fn answers(desk: &Desk, seen: &Seen, wish: &Wish, (suppressed, now): (&Suppressions, DateTime<Utc>)) -> Vec<Answer> {
+fn answers(desk: &Desk, seen: &DeskSession, wish: &RemindRequest, (suppressed, now): (&Suppressions, DateTime<Utc>)) -> Vec<RemindResult> {
     let meant = |id: ParticipationId, role: Option<Role>| wish.participation.map_or(role != Some(Role::Host), |wanted| wanted == id);
     let people = seen.session.participants.iter().filter(|p| meant(p.id, Some(p.role)));
-    let mut answers: Vec<Answer> = people
+    let mut answers: Vec<RemindResult> = people
         .filter_map(|person| {
             let known = seen.known(person.id)?;
             let result = ask(&seen.session, person, known, (&desk.policy, suppressed), (now, wish.at_night));
-            Some(Answer { participation: person.id, result })
+            Some(RemindResult { participation: person.id, result })
         })
         .collect();
     // Whose record cannot be read is nobody that a message could be made for.
     let unread = seen.session.faults.iter().filter(|fault| !fault.is_word()).filter_map(|fault| fault.participation);
     for participation in unread.filter(|id| meant(*id, None)) {
         if answers.iter().all(|one| one.participation != participation) {
-            answers.push(Answer { participation, result: Err(NotNow::Against(Reason::Quarantined, None)) });
+            answers.push(RemindResult { participation, result: Err(NotNow::Against(Reason::Quarantined, None)) });
         }
     }
     answers

@@ -8,10 +8,10 @@ use crate::entry::{Entry, State};
 use crate::known::resend::{Resent, original, reminds_later};
 use crate::notice::{NoticeKey, Reason};
 use crate::outbox::{Filter, StoreError};
-use crate::plan::diff::{Verdict, revalidate, state_after};
+use crate::plan::diff::{SendDecision, revalidate, state_after};
 use crate::plan::{self, Suppressions};
 use crate::session::Participant;
-use crate::source::kept;
+use crate::source::stored;
 use crate::suppression::{Suppression, suppression_key};
 
 /// People of whom an address is looked for.
@@ -19,7 +19,7 @@ const FOUND_MAX: usize = 1000;
 
 /// What is handed over again.
 #[derive(Debug, Clone, Default)]
-pub struct Wish {
+pub struct ResendRequest {
     pub keys: Vec<NoticeKey>,
     /// To this address instead of their own.
     pub to: Option<Address>,
@@ -29,7 +29,7 @@ pub struct Wish {
 
 /// What became of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum ResendResult {
     /// As the store says.
     Store(Resent),
     /// Its address gets no messages.
@@ -40,7 +40,7 @@ pub enum Answer {
     Against(Reason),
 }
 
-impl Answer {
+impl ResendResult {
     /// The same for a front desk, without a period.
     pub fn in_words(self) -> Option<&'static str> {
         Some(match self {
@@ -90,7 +90,7 @@ pub async fn silenced(desk: &Desk, address: &Address) -> Result<Option<Suppressi
 }
 
 /// Hands them over again; one answer for each, in their order.
-pub async fn resend(desk: &Desk, wish: &Wish, now: DateTime<Utc>) -> Result<Vec<(NoticeKey, Answer)>, StoreError> {
+pub async fn resend(desk: &Desk, wish: &ResendRequest, now: DateTime<Utc>) -> Result<Vec<(NoticeKey, ResendResult)>, StoreError> {
     let suppressed = desk.suppressions().await?;
     let entries = desk.outbox.list(&Filter { keys: wish.keys.clone(), ..Filter::default() }).await?;
     let mut answers = Vec::new();
@@ -99,18 +99,18 @@ pub async fn resend(desk: &Desk, wish: &Wish, now: DateTime<Utc>) -> Result<Vec<
         let own = entry.map(|entry| &entry.notice.address);
         let kind = wish.to.as_ref().or(own).and_then(|address| suppressed.of(address));
         let answer = if let Some(kind) = kind {
-            Answer::Suppressed(kind)
+            ResendResult::Suppressed(kind)
         } else if let (Some(entry), Some(to)) = (entry, &wish.to)
             && is_anothers(desk, entry, to, now).await?
         {
-            Answer::Anothers
+            ResendResult::Anothers
         } else if let Some(entry) = entry
             && let Some(reason) = against(desk, entry, wish.to.as_ref(), &suppressed, now).await?
         {
-            Answer::Against(reason)
+            ResendResult::Against(reason)
         } else {
             let resent = desk.outbox.resend(wish.who.as_deref(), &[*key], wish.to.as_ref(), now).await?;
-            Answer::Store(resent.first().copied().unwrap_or(Resent::Missing))
+            ResendResult::Store(resent.first().copied().unwrap_or(Resent::Missing))
         };
         answers.push((*key, answer));
     }
@@ -128,7 +128,7 @@ async fn against(
     let notice = &entry.notice;
     let over = matches!(entry.state, State::Accepted | State::Rejected) && notice.useful_until > now;
     let stored = desk.outbox.sessions(&entry.source, Some(&[notice.session])).await?.pop();
-    let Some(session) = stored.as_ref().and_then(kept::session).filter(|_| over) else { return Ok(None) };
+    let Some(session) = stored.as_ref().and_then(stored::session).filter(|_| over) else { return Ok(None) };
     let known = desk.outbox.known(&entry.source, &[notice.session]).await?;
     let mut known = plan::observe(&session, known, &desk.policy, false, now);
     let Some(one) = known.get_mut(&(session.id, notice.participation)) else { return Ok(None) };
@@ -149,8 +149,8 @@ async fn against(
     let (nobody, other) = (Suppressions::default(), to.is_some_and(|to| *to != row.notice.address));
     let plan = plan::plan_session(&session, &known, &desk.policy, if other { &nobody } else { suppressed }, now);
     Ok(match revalidate(&row, &plan.of(notice.participation), now) {
-        Verdict::No(reason) if state_after(reason) != State::Held => Some(reason),
-        Verdict::Go(decided) => {
+        SendDecision::No(reason) if state_after(reason) != State::Held => Some(reason),
+        SendDecision::Go(decided) => {
             let zone =
                 session.participant(notice.participation).and_then(|p| plan::reader(&session, p, &notice.address, &desk.policy).ok());
             let at = zone.map(|to| plan::asked::handed_again_at((&decided, Some(&first)), &desk.policy, &to.zone.zone, now));
@@ -163,7 +163,7 @@ async fn against(
 /// Somebody else in that session, or of another name in any session that the store knows, is told there, and this participant is not.
 async fn is_anothers(desk: &Desk, entry: &Entry, to: &Address, now: DateTime<Utc>) -> Result<bool, StoreError> {
     let stored = desk.outbox.sessions(&entry.source, Some(&[entry.notice.session])).await?.pop();
-    let Some(session) = stored.as_ref().and_then(kept::session) else { return Ok(false) };
+    let Some(session) = stored.as_ref().and_then(stored::session) else { return Ok(false) };
     let key = suppression_key(to);
     let is_theirs = |email: &str, number: &str| {
         let email = EmailAddress::parse(email).ok().map(Address::Email);

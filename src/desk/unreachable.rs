@@ -7,15 +7,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::reading::Read;
-use super::{Desk, Notes, Seen, outage};
+use super::reading::SessionRead;
+use super::{Desk, DeskSession, Notes, outage};
 use crate::entry::{Entry, State};
 use crate::known::{Expected, KnownNotice};
 use crate::notice::{Occasion, Reason};
 use crate::outbox::StoreError;
 use crate::plan;
 use crate::session::{AutoDeliver, Fault, ParticipationId, SessionId};
-use crate::staff::{self, Kind};
+use crate::staff::{self, ConcernKind};
 use crate::zone::rfc3339;
 
 /// The word of whom an overdue message should have reached, with their session at hand.
@@ -48,7 +48,7 @@ pub async fn unreachable(desk: &Desk, now: DateTime<Utc>) -> Result<Vec<Row>, St
     let notes = Arc::new(desk.notes(now).await?);
     // Of a source that is taken out of the configuration, too: what waits there is held.
     let ids = desk.outbox.starting(now - BEGUN, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
-    let of_these = move |desk: &Desk, read: Vec<Read>| {
+    let of_these = move |desk: &Desk, read: Vec<SessionRead>| {
         // What cannot be read of the store is told of nobody.
         let seen = read.into_iter().filter_map(|read| desk.see_one(read, now).ok());
         seen.flat_map(|seen| of_session(desk, &seen, &notes, now)).collect::<Vec<_>>()
@@ -104,13 +104,13 @@ pub(super) fn of_lapsed(entry: &Entry) -> Row {
 }
 
 /// Those of one session.
-pub(super) fn of_session(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<Utc>) -> Vec<Row> {
+pub(super) fn of_session(desk: &Desk, seen: &DeskSession, notes: &Notes, now: DateTime<Utc>) -> Vec<Row> {
     let Notes { suppressed, undelivered } = notes;
     let staff = staff::ConcernFinder { policy: &desk.policy, suppressed, undelivered, now, horizon: None };
     let concerns = if seen.session.is_active() { staff.of_seen(&seen.session, &seen.known) } else { Vec::new() };
     let mut rows: Vec<Row> = concerns
         .into_iter()
-        .filter(|concern| concern.kind == Kind::Person)
+        .filter(|concern| concern.kind == ConcernKind::Person)
         .map(|concern| Row {
             session_id: seen.session.id,
             participation_id: concern.participation,
@@ -131,7 +131,7 @@ pub(super) fn of_session(desk: &Desk, seen: &Seen, notes: &Notes, now: DateTime<
 }
 
 /// Who knows what holds no more, and has no message to come that says so: they would come in vain, or to another hour.
-fn misled<'a>(desk: &'a Desk, seen: &'a Seen, notes: &'a Notes, now: DateTime<Utc>) -> impl Iterator<Item = Row> + 'a {
+fn misled<'a>(desk: &'a Desk, seen: &'a DeskSession, notes: &'a Notes, now: DateTime<Utc>) -> impl Iterator<Item = Row> + 'a {
     let session = &seen.session;
     let people = seen.known.iter().filter(move |((id, _), _)| *id == session.id);
     people.filter_map(move |((_, id), known)| {
@@ -183,7 +183,7 @@ fn misled<'a>(desk: &'a Desk, seen: &'a Seen, notes: &'a Notes, now: DateTime<Ut
 }
 
 /// Whom an overdue message should have reached by now, with their session at hand: one row each.
-fn overdue(seen: &Seen, now: DateTime<Utc>) -> impl Iterator<Item = Row> {
+fn overdue(seen: &DeskSession, now: DateTime<Utc>) -> impl Iterator<Item = Row> {
     let session = &seen.session;
     let at_hand = session.is_active() && session.start <= now + AT_HAND;
     let late = session.participants.iter().filter_map(move |person| {

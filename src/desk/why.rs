@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Desk, Unanswered, what};
 use crate::entry::{Delivery, Entry, State};
-use crate::known::{Answered, Known};
+use crate::known::{Known, RsvpOverride};
 use crate::ledger::LedgerRow;
 use crate::notice::{Decision, Reason};
 use crate::outbox::{Filter, Outbox, StoreError};
@@ -171,7 +171,7 @@ fn inputs(session: &Session, person: &Participant, known: &Known, policy: &Polic
 
 /// By text, if that holds; else as the source says.
 fn rsvp(person: &Participant, known: &Known) -> String {
-    let holds = Answered::or(known.rsvp, person.rsvp);
+    let holds = RsvpOverride::or(known.rsvp, person.rsvp);
     if known.rsvp.is_some_and(|answered| answered.over == person.rsvp) {
         format!("{holds:?}, answered by text (the source says {:?})", person.rsvp)
     } else {
@@ -183,7 +183,7 @@ fn said(decision: &Decision, known: &Known) -> Said {
     match decision {
         Decision::Send(n) => {
             let held = known.notices.iter().find(|k| k.notice.key == n.key);
-            let verdict = if held.is_some_and(|k| k.state.told() || k.state == State::Rejected) { "done" } else { "send" };
+            let verdict = if held.is_some_and(|k| k.state.may_have_been_sent() || k.state == State::Rejected) { "done" } else { "send" };
             Said { what: what(n.occasion, n.rule.as_deref()), verdict, reason: None, due_at: Some(rfc3339(n.due_at)), detail: None }
         }
         Decision::Omit(o) => Said {

@@ -122,7 +122,7 @@ const EVENTS: &[(Event, &str)] = &[
     (Event::Unsuppress, "address unblocked"),
     (Event::Unsuppressed, "address unblocked"),
     (Event::Purged, "old things removed"),
-    (Event::StaffLetter, "daily letter"),
+    (Event::DigestDelivery, "daily letter"),
     (Event::Checkpoint, "ledger shortened"),
     (Event::Chain, "another program writes"),
     (Event::Seal, "ledger sealed"),

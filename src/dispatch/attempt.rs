@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Span;
-use super::bar::Passed;
+use super::bar::Passage;
 use super::lane::Lane;
 use super::ready::Ready;
 use super::record::{AttemptRecord, Taking};
@@ -58,7 +58,7 @@ struct AttemptState {
     /// The transport that is on record, or will be.
     transport: String,
     /// It is past its point of no return.
-    passed: Option<Passed>,
+    passed: Option<Passage>,
     /// Bytes may have left.
     left: bool,
     /// What comes before that point may take no longer.
@@ -174,7 +174,7 @@ impl<R: AttemptRecord> Attempt<R> {
     }
 
     /// The attempt is over. What was tried before it had begun is written down, too: who asks why nothing came finds the answer.
-    pub(super) async fn end(&self, outcome: &Outcome) -> outbox::Result<Option<Passed>> {
+    pub(super) async fn end(&self, outcome: &Outcome) -> outbox::Result<Option<Passage>> {
         let step = self.settled_step().await;
         let (transport, passed) = {
             let mut at = self.at();

@@ -11,14 +11,14 @@ pub(super) struct Bar {
 }
 
 /// One that has passed; it is back when this is dropped.
-pub(super) struct Passed(Arc<Bar>);
+pub(super) struct Passage(Arc<Bar>);
 
 impl Bar {
     /// Lets one pass; `None`: it is shut.
-    pub(super) fn pass(self: &Arc<Self>) -> Option<Passed> {
+    pub(super) fn pass(self: &Arc<Self>) -> Option<Passage> {
         // Counted first: whoever shuts it and then counts sees this one, or this one sees that it is shut.
         self.beyond.fetch_add(1, Ordering::SeqCst);
-        let passed = Passed(Arc::clone(self));
+        let passed = Passage(Arc::clone(self));
         (!self.shut.load(Ordering::SeqCst)).then_some(passed)
     }
 
@@ -33,7 +33,7 @@ impl Bar {
     }
 }
 
-impl Drop for Passed {
+impl Drop for Passage {
     fn drop(&mut self) {
         self.0.beyond.fetch_sub(1, Ordering::SeqCst);
     }

@@ -15,7 +15,7 @@ use crate::plan::asked::{AGAIN_AFTER, NotNow, ask, ask_anew};
 use crate::plan::diff::state_after;
 use crate::plan::{self, Suppressions};
 use crate::session::{Participant, Role, Session};
-use crate::source::kept;
+use crate::source::stored;
 
 /// In the ledger, beside what is told again.
 const GONE: &str = "another entry of theirs at that hour is gone, of which they heard later";
@@ -82,7 +82,7 @@ impl Dispatcher {
                     return Ok(Some(superseded()));
                 }
                 Err(NotNow::UnderWay(_)) => return Ok(Some(superseded())),
-                Err(NotNow::JustTold(at)) if at + AGAIN_AFTER + TimeDelta::seconds(1) < notice.useful_until => {
+                Err(NotNow::JustSent(at)) if at + AGAIN_AFTER + TimeDelta::seconds(1) < notice.useful_until => {
                     return Ok(Some(Settlement::moved(at + AGAIN_AFTER + TimeDelta::seconds(1))));
                 }
                 Err(_) => {}
@@ -100,7 +100,7 @@ impl Dispatcher {
             let at = match ask(&session, person, &known, with, (now, true)) {
                 Err(NotNow::UnderWay(due_at)) if due_at > now => return Ok(()),
                 Err(NotNow::UnderWay(_)) => now + AFTER_IT,
-                Ok(_) | Err(NotNow::JustTold(_)) => now,
+                Ok(_) | Err(NotNow::JustSent(_)) => now,
                 Err(_) => continue,
             };
             let Ok(asked) = ask_anew(&session, person, &known, with, at) else { continue };
@@ -115,7 +115,7 @@ impl Dispatcher {
     /// The session of the other entry; `None`: it is another person's, or cannot be read.
     async fn theirs(&self, left: &FreedHour, other: &Expected) -> outbox::Result<Option<Session>> {
         let stored = self.outbox.sessions(&other.source, Some(&[other.session])).await?.pop();
-        let Some(session) = stored.as_ref().and_then(kept::session) else { return Ok(None) };
+        let Some(session) = stored.as_ref().and_then(stored::session) else { return Ok(None) };
         let Some(person) = session.participant(other.participation) else { return Ok(None) };
         let same_person = other.same_person || plan::is_corrected(&left.person, person);
         // A name alone may have slipped: who is told elsewhere has an address or number of theirs, too, in either record.

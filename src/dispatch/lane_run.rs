@@ -26,7 +26,7 @@ pub(super) struct LaneRun {
     /// One for each connection that is in use.
     workers: JoinSet<outbox::Result<()>>,
     tells: UnboundedSender<WorkerEvent>,
-    told: UnboundedReceiver<WorkerEvent>,
+    events: UnboundedReceiver<WorkerEvent>,
     /// Begun, and without an end.
     pub(super) in_flight: usize,
     pub(super) tally: Tally,
@@ -40,8 +40,8 @@ impl LaneRun {
         let (outbox, clock) = (Arc::clone(&dispatcher.outbox), Arc::clone(&dispatcher.clock));
         let context = AttemptContext { outbox, clock, lane: Arc::clone(&lane), span: span.clone() };
         let shared = Arc::new(RunContext { context: Arc::new(context), dispatcher, queue });
-        let (tells, told) = unbounded_channel();
-        Self { lane, span, shared, workers: JoinSet::new(), tells, told, in_flight: 0, tally: Tally::default(), nothing_before: None }
+        let (tells, events) = unbounded_channel();
+        Self { lane, span, shared, workers: JoinSet::new(), tells, events, in_flight: 0, tally: Tally::default(), nothing_before: None }
     }
 
     pub(super) fn start(&mut self, ready: Box<Ready>) {
@@ -71,7 +71,7 @@ impl LaneRun {
     /// It goes on; and what other processes noted of its transports is known here, too.
     pub(super) async fn looks_up(&self, clock: &dyn Clock) -> outbox::Result<()> {
         self.lane.meter().heartbeat(self.in_flight);
-        self.lane.hear(clock).await
+        self.lane.refresh_transports(clock).await
     }
 
     /// When it is looked at again whether a transport of its lane is fit.
@@ -87,13 +87,13 @@ impl LaneRun {
     /// Until some have ended: they may be due again, or, if refusals turned out to be about us, others may. For ever, if nothing is in flight.
     pub(super) async fn ended(&mut self) -> outbox::Result<()> {
         tokio::select! {
-            Some(told) = self.told.recv(), if self.in_flight > 0 => self.hear(told),
+            Some(event) = self.events.recv(), if self.in_flight > 0 => self.handle(event),
             Some(done) = self.workers.join_next() => leaves(done)?,
             else => std::future::pending().await,
         }
         // The answers of one commit come together.
-        while let Ok(told) = self.told.try_recv() {
-            self.hear(told);
+        while let Ok(event) = self.events.try_recv() {
+            self.handle(event);
         }
         while let Some(done) = self.workers.try_join_next() {
             leaves(done)?;
@@ -101,8 +101,8 @@ impl LaneRun {
         Ok(())
     }
 
-    fn hear(&mut self, told: WorkerEvent) {
-        match told {
+    fn handle(&mut self, event: WorkerEvent) {
+        match event {
             WorkerEvent::Ended(end) => {
                 self.in_flight -= 1;
                 self.nothing_before = None;

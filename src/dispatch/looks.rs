@@ -28,7 +28,7 @@ pub struct Looks {
     clock: Arc<dyn Clock>,
     /// Those that are asked.
     sources: Vec<String>,
-    round: Mutex<Round>,
+    round: Mutex<LookRound>,
     /// Sees each change of the round.
     changed: watch::Sender<LookChange>,
     /// Nothing may leave, whoever was asked.
@@ -48,7 +48,7 @@ struct LookChange {
 }
 
 /// From one start, sleep or jump to the next.
-struct Round {
+struct LookRound {
     number: u64,
     began: Instant,
     /// The clocks then; `None`: they do not say.
@@ -60,7 +60,7 @@ struct Round {
 impl Looks {
     /// At a start: no source was asked yet.
     pub fn new(clock: Arc<dyn Clock>, sources: Vec<String>) -> Self {
-        let round = Round { number: 0, began: Instant::now(), clocks: Reading::of(&*clock), open: sources.iter().cloned().collect() };
+        let round = LookRound { number: 0, began: Instant::now(), clocks: Reading::of(&*clock), open: sources.iter().cloned().collect() };
         let done = round.open.is_empty();
         let changed = watch::channel(LookChange { round: 0, upset: None, done }).0;
         Self { clock, sources, round: Mutex::new(round), changed, halted: AtomicBool::new(false) }
@@ -110,21 +110,22 @@ impl Looks {
     }
 
     /// Begins a round if the clock was set or the machine slept since the last one began.
-    fn look_at_the_clocks(&self) -> MutexGuard<'_, Round> {
+    fn look_at_the_clocks(&self) -> MutexGuard<'_, LookRound> {
         let mut round = self.locked();
         let now = Reading::of(&*self.clock);
         if let Some(upset) = now.zip(round.clocks).and_then(|(now, then)| now.upset_since(then)) {
-            *round = Round { number: round.number + 1, began: Instant::now(), clocks: now, open: self.sources.iter().cloned().collect() };
+            *round =
+                LookRound { number: round.number + 1, began: Instant::now(), clocks: now, open: self.sources.iter().cloned().collect() };
             self.changed.send_replace(LookChange { round: round.number, upset: Some(upset), done: round.open.is_empty() });
         }
         round
     }
 
-    fn end(&self, round: &Round) {
+    fn end(&self, round: &LookRound) {
         self.changed.send_modify(|change| *change = LookChange { done: true, round: round.number, ..*change });
     }
 
-    fn locked(&self) -> MutexGuard<'_, Round> {
+    fn locked(&self) -> MutexGuard<'_, LookRound> {
         self.round.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

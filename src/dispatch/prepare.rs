@@ -1,4 +1,4 @@
-//! Claims, prepared: each one looked at once more ([`super::last_look`]), the people of a session after each other.
+//! Claims, prepared: each one looked at once more ([`super::revalidate`]), the people of a session after each other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::Dispatcher;
 use super::lane::Lane;
-use super::last_look::{LastLook, is_doubtful, refusal};
 use super::ready::Ready;
+use super::revalidate::{Revalidation, is_doubtful, refusal};
 use crate::entry::State;
 use crate::notice::Reason;
 use crate::outbox::{Claim, Lease, Returned, Settlement};
@@ -16,7 +16,7 @@ use crate::outcome::Unsaid;
 use crate::plan::Suppressions;
 use crate::session::{Session, SessionId};
 use crate::source::just_read::JustRead;
-use crate::source::kept;
+use crate::source::stored;
 
 /// The store says that the session or the claim is another one by now: planned anew, tried anew.
 pub(super) fn fenced(now: DateTime<Utc>) -> Settlement {
@@ -51,8 +51,8 @@ impl LastRead {
     fn session(&mut self, claim: &Claim, just_read: &JustRead) -> Option<&(Session, Arc<Unsaid>)> {
         let (source, id, revision) = (&claim.entry.source, claim.entry.notice.session, claim.revision);
         if self.of.as_ref().is_none_or(|(s, i, r)| (s, *i, *r) != (source, id, revision)) {
-            self.session = kept::session_just_read(&claim.session, just_read).map(|session| {
-                let unsaid = Arc::new(kept::unsaid(&session));
+            self.session = stored::session_just_read(&claim.session, just_read).map(|session| {
+                let unsaid = Arc::new(stored::unsaid(&session));
                 (session, unsaid)
             });
             self.of = Some((source.clone(), id, revision));
@@ -99,7 +99,7 @@ impl Dispatcher {
 
     fn decide(&self, claim: &Claim, last: &mut LastRead, Basis { lane, suppressed, now }: Basis<'_>) -> Result<Ready, Settlement> {
         let (session, unsaid) = last.session(claim, &self.just_read).ok_or_else(|| refusal(is_doubtful(claim), Reason::Quarantined))?;
-        LastLook { dispatcher: self, lane, claim, session, now }.decide(suppressed, unsaid)
+        Revalidation { dispatcher: self, lane, claim, session, now }.decide(suppressed, unsaid)
     }
 }
 

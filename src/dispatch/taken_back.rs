@@ -10,7 +10,7 @@ use crate::outbox::{self, Claim, Filter};
 use crate::retry::{DoubtPolicy, after_doubt};
 use crate::session::live::HOLDS_FOR;
 use crate::session::{Session, SessionId};
-use crate::source::kept;
+use crate::source::stored;
 
 /// Sessions that are read at once, for their codes.
 const READ_AT_ONCE: usize = 1_000;
@@ -79,7 +79,7 @@ impl Dispatcher {
     /// Never all of them at once.
     async fn read_codes(&self, source: &str, ids: &[SessionId]) -> outbox::Result<()> {
         for some in ids.chunks(READ_AT_ONCE) {
-            let sessions: Vec<Session> = self.outbox.sessions(source, Some(some)).await?.iter().filter_map(kept::session).collect();
+            let sessions: Vec<Session> = self.outbox.sessions(source, Some(some)).await?.iter().filter_map(stored::session).collect();
             self.renderer.live_codes().put(source, &sessions, self.clock.now());
         }
         Ok(())

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::Dispatcher;
 use super::attempt::{Attempt, AttemptContext};
-use super::bar::Passed;
+use super::bar::Passage;
 use super::lane::Lane;
 use super::meter::Counted;
 use super::prepare::fenced;
@@ -167,7 +167,7 @@ impl Worker {
     }
 
     /// The end of a message goes into the store. The connection is free: that it is not durable yet delays no other one.
-    fn settle(&mut self, attempt: Box<Attempt>, passed: Option<Passed>, end: Settlement) {
+    fn settle(&mut self, attempt: Box<Attempt>, passed: Option<Passage>, end: Settlement) {
         // What was said of it behind another one's body, and did not come to that.
         self.shared.context.lane.let_go(&attempt.ready.message.reference);
         log(&attempt.ready, &end);

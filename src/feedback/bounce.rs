@@ -16,7 +16,7 @@ use mailparse::{MailHeader, MailHeaderMap, ParsedContentType, parse_content_type
 use super::{DeliveryReport, is_reference};
 
 mod judged;
-mod letter;
+mod plain;
 mod report;
 
 /// So many bytes of a mail are looked at: the status comes first, then the head of the mail that came back.
@@ -45,8 +45,8 @@ pub fn read(mail: &[u8]) -> Result<DeliveryReport, &'static str> {
     let parts = leaves.iter().filter(|leaf| leaf.is_status()).map(Leaf::text);
     let said = match report::said(parts, is_report) {
         Some(said) => said,
-        None if letter::is_automatic(&headers) => return Err("it answers by itself: nobody says that the message did not arrive"),
-        None => letter::said(&headers, &leaves)?,
+        None if plain::is_automatic(&headers) => return Err("it answers by itself: nobody says that the message did not arrive"),
+        None => plain::said(&headers, &leaves)?,
     };
     if let Some(ours) = by_return_path(&headers).or_else(|| returned(&leaves)).or_else(|| quoted(&leaves)) {
         return Ok(DeliveryReport { ours: Some(ours), ..said });

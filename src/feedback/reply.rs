@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::contact::PhoneNumber;
 use crate::feedback::answer::Answer;
 use crate::feedback::word::Word;
-use crate::known::Answered;
+use crate::known::RsvpOverride;
 use crate::notice::NoticeKey;
 use crate::session::{ParticipantRef, Rsvp};
 
@@ -72,7 +72,7 @@ pub enum Changes {
     /// It gets texts again, unless somebody at the practice said that it gets none.
     OptIn,
     /// It is a participant's word on a session.
-    Rsvp(ParticipantRef, Answered),
+    Rsvp(ParticipantRef, RsvpOverride),
 }
 
 /// A session that a number was told of.

@@ -22,9 +22,9 @@ mod pattern;
 mod plain;
 mod wishes;
 
-use pattern::{Meaning, meaning_of};
+use pattern::{ClauseMeaning, meaning_of};
 use plain::Clause;
-use wishes::Kind;
+use wishes::ClauseKind;
 
 /// What a reply says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,36 +102,36 @@ impl Language {
 
 pub fn understand(text: &str) -> Understood {
     let (clauses, all_read) = plain::clauses(text);
-    let meanings: Vec<Meaning> = clauses.iter().map(meaning_of).collect();
-    let first = |wanted: &[Kind]| meanings.iter().find(|meaning| wanted.contains(&meaning.kind)).copied();
-    let all = |wanted: &[Kind]| meanings.iter().all(|m| !m.more && (wanted.contains(&m.kind) || m.kind == Kind::Courtesy));
-    let read = |word, meaning: Meaning, more| Understood { word, language: meaning.language, more: more || !all_read };
+    let meanings: Vec<ClauseMeaning> = clauses.iter().map(meaning_of).collect();
+    let first = |wanted: &[ClauseKind]| meanings.iter().find(|meaning| wanted.contains(&meaning.kind)).copied();
+    let all = |wanted: &[ClauseKind]| meanings.iter().all(|m| !m.more && (wanted.contains(&m.kind) || m.kind == ClauseKind::Courtesy));
+    let read = |word, meaning: ClauseMeaning, more| Understood { word, language: meaning.language, more: more || !all_read };
     if let Some(stop) = stop(&clauses, &meanings) {
-        return read(Word::Stop, stop, !all(&[Kind::Stop, Kind::StopBare, Kind::StopAlone, Kind::No]));
+        return read(Word::Stop, stop, !all(&[ClauseKind::Stop, ClauseKind::StopBare, ClauseKind::StopAlone, ClauseKind::No]));
     }
-    if let Some(start) = first(&[Kind::Start]).filter(|_| all(&[Kind::Start, Kind::Yes])) {
+    if let Some(start) = first(&[ClauseKind::Start]).filter(|_| all(&[ClauseKind::Start, ClauseKind::Yes])) {
         return read(Word::Start, start, false);
     }
-    if let Some(help) = first(&[Kind::Help, Kind::Plea]).filter(|_| all(&[Kind::Help, Kind::Plea])) {
-        return read(Word::Help, help, help.kind == Kind::Plea);
+    if let Some(help) = first(&[ClauseKind::Help, ClauseKind::Plea]).filter(|_| all(&[ClauseKind::Help, ClauseKind::Plea])) {
+        return read(Word::Help, help, help.kind == ClauseKind::Plea);
     }
-    match (first(&[Kind::Yes]), first(&[Kind::Absent]).or(first(&[Kind::No]))) {
-        (Some(yes), None) if all(&[Kind::Yes]) => read(Word::Yes, yes, false),
-        (None, Some(no)) if all(&[Kind::No, Kind::Absent]) => read(Word::No, no, false),
+    match (first(&[ClauseKind::Yes]), first(&[ClauseKind::Absent]).or(first(&[ClauseKind::No]))) {
+        (Some(yes), None) if all(&[ClauseKind::Yes]) => read(Word::Yes, yes, false),
+        (None, Some(no)) if all(&[ClauseKind::No, ClauseKind::Absent]) => read(Word::No, no, false),
         // Whoever says why, or asks for another time, still is not coming; a mere No may be an answer to anything.
-        (None, Some(no)) if no.kind == Kind::Absent && !doubted(&clauses) => read(Word::No, no, true),
+        (None, Some(no)) if no.kind == ClauseKind::Absent && !doubted(&clauses) => read(Word::No, no, true),
         _ => Understood { word: Word::Other, language: None, more: true },
     }
 }
 
 /// The wish to stop. A mere "stop" between two commas may belong to what stands around it.
-fn stop(clauses: &[Clause], meanings: &[Meaning]) -> Option<Meaning> {
+fn stop(clauses: &[Clause], meanings: &[ClauseMeaning]) -> Option<ClauseMeaning> {
     let last = meanings.len().saturating_sub(1);
     let wish = clauses.iter().zip(meanings).enumerate().find(|(at, (clause, meaning))| match meaning.kind {
-        Kind::Stop | Kind::WrongNumber => true,
+        ClauseKind::Stop | ClauseKind::WrongNumber => true,
         // Between full stops it is a sentence of its own.
-        Kind::StopBare => *at == 0 || *at == last || (clause.begins && clause.ends),
-        Kind::StopAlone => meanings.iter().all(|other| other.kind == Kind::StopAlone),
+        ClauseKind::StopBare => *at == 0 || *at == last || (clause.begins && clause.ends),
+        ClauseKind::StopAlone => meanings.iter().all(|other| other.kind == ClauseKind::StopAlone),
         _ => false,
     });
     wish.map(|(_, (_, meaning))| *meaning)

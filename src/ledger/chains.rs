@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Anchor, Event, FINDINGS, Finding, LedgerRow, Link, Part, Verified, Walker};
+use super::{Anchor, ChainReader, Event, FINDINGS, Finding, KeyedPart, LedgerRow, Link, Verified};
 
 /// The detail of a row that opens a chain.
 pub fn opening(id: i32, who: &str) -> String {
@@ -40,14 +40,14 @@ pub struct StoredChain {
     /// The last row that a prune took, or is about to take.
     pub checkpoint: Option<Anchor>,
     /// What its rows are chained with.
-    pub parts: Vec<Part>,
+    pub parts: Vec<KeyedPart>,
     /// It has waited for a seal for too long.
     pub overdue: bool,
 }
 
 /// The walk over one of the others.
 struct Walked {
-    walker: Walker,
+    walker: ChainReader,
     head: Anchor,
     overdue: bool,
     /// The first chain opened or sealed it.
@@ -59,7 +59,7 @@ struct Walked {
 
 /// Walks all of them at once.
 pub struct Chains {
-    first: Walker,
+    first: ChainReader,
     head: Anchor,
     others: BTreeMap<i32, Walked>,
     /// Named, or with rows, and not kept.
@@ -71,12 +71,12 @@ pub struct Chains {
 impl Chains {
     /// `anchor`: an earlier head of the first one.
     pub fn new(kept: Vec<StoredChain>, anchor: Option<Anchor>) -> Self {
-        let (mut first, mut head, mut others) = (Walker::new(None, anchor), Anchor::default(), BTreeMap::new());
+        let (mut first, mut head, mut others) = (ChainReader::new(None, anchor), Anchor::default(), BTreeMap::new());
         for StoredChain { id, start, head: its, checkpoint, parts, overdue } in kept {
             if id == 1 {
-                (first, head) = (Walker::new(checkpoint, anchor).keyed(parts), its);
+                (first, head) = (ChainReader::new(checkpoint, anchor).keyed(parts), its);
             } else {
-                let walker = Walker::new(Some(checkpoint.unwrap_or(Anchor { seq: 0, link: start })), None).keyed(parts);
+                let walker = ChainReader::new(Some(checkpoint.unwrap_or(Anchor { seq: 0, link: start })), None).keyed(parts);
                 others.insert(id, Walked { walker, head: its, overdue, named: false, sealed: 0, short: None });
             }
         }
@@ -137,7 +137,7 @@ impl Chains {
 
     /// After the last row.
     pub fn end(self) -> Verified {
-        let ended = |walker: Walker, head: Anchor, given: i64| {
+        let ended = |walker: ChainReader, head: Anchor, given: i64| {
             let mut verified = walker.end(given.max(head.seq));
             if verified.head.seq == head.seq && verified.head.link != head.link {
                 verified.findings.push(Finding::NotAnchored { seq: head.seq });

@@ -111,7 +111,7 @@ events! {
     /// A person rejected it.
     GuardRejected = "guard_rejected",
     /// The daily letter to the practice ended.
-    StaffLetter = "staff_letter",
+    DigestDelivery = "staff_letter",
     /// A test message was sent.
     SendTest = "send_test",
     Alert = "alert",

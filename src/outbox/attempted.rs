@@ -42,16 +42,16 @@ pub(crate) trait Attempted {
     fn stands(&self) -> (State, Option<Phase>);
 
     /// Why it is in its state.
-    fn because(&mut self, _reason: Option<Reason>) {}
+    fn set_reason(&mut self, _reason: Option<Reason>) {}
 
     /// What is told, by its digest.
-    fn tells(&mut self, _facts: &str) {}
+    fn set_facts(&mut self, _facts: &str) {}
 
     /// What the server said last.
-    fn heard(&mut self, _reply: &str) {}
+    fn set_reply(&mut self, _reply: &str) {}
 
     /// By which id the server knows it.
-    fn accepted(&mut self, _at: DateTime<Utc>, _reference: Option<&str>) {}
+    fn set_accepted(&mut self, _at: DateTime<Utc>, _reference: Option<&str>) {}
 }
 
 impl Attempted for Entry {
@@ -64,19 +64,19 @@ impl Attempted for Entry {
         (self.state, self.phase)
     }
 
-    fn because(&mut self, reason: Option<Reason>) {
+    fn set_reason(&mut self, reason: Option<Reason>) {
         self.reason = reason;
     }
 
-    fn tells(&mut self, facts: &str) {
+    fn set_facts(&mut self, facts: &str) {
         self.facts = Some(facts.to_owned());
     }
 
-    fn heard(&mut self, reply: &str) {
+    fn set_reply(&mut self, reply: &str) {
         self.server_reply = Some(reply.to_owned());
     }
 
-    fn accepted(&mut self, at: DateTime<Utc>, reference: Option<&str>) {
+    fn set_accepted(&mut self, at: DateTime<Utc>, reference: Option<&str>) {
         self.accepted_at = Some(at);
         self.reference = reference.map(str::to_owned);
     }
@@ -103,7 +103,7 @@ impl<E: Attempted> Row<E> {
         self.go(State::Sending, None, at);
         self.in_phase(Phase::Pre);
         *self.entry.progress().attempts += 1;
-        self.entry.tells(facts);
+        self.entry.set_facts(facts);
         true
     }
 
@@ -144,22 +144,22 @@ impl<E: Attempted> Row<E> {
         match end {
             Settlement::Accepted { reply, reference } => {
                 self.end(State::Accepted, None, at);
-                self.entry.accepted(at, reference.as_deref());
-                self.entry.heard(reply);
+                self.entry.set_accepted(at, reference.as_deref());
+                self.entry.set_reply(reply);
             }
             Settlement::Rejected { reply, .. } => {
                 self.end(State::Rejected, None, at);
-                self.entry.heard(reply);
+                self.entry.set_reply(reply);
             }
             Settlement::Retry { why, next_attempt_at } => {
                 self.wait(State::Waiting, *next_attempt_at, at);
-                self.entry.heard(why);
+                self.entry.set_reply(why);
             }
             Settlement::Return { why, next_attempt_at, .. } => self.give_back(why.as_deref(), *next_attempt_at, at),
             Settlement::Unknown { why, resend_at } => {
                 self.end(State::Unknown, None, at);
                 *self.entry.progress().next_attempt_at = *resend_at;
-                self.entry.heard(why);
+                self.entry.set_reply(why);
                 self.doubt = Some(Doubt::Decided);
             }
             Settlement::Ended { state, reason } => self.end(*state, Some(*reason), at),
@@ -181,7 +181,7 @@ impl<E: Attempted> Row<E> {
         let from = self.claim.as_ref().map_or(State::Waiting, |c| c.from);
         self.wait(from, next_attempt_at, at);
         if let Some(why) = why {
-            self.entry.heard(why);
+            self.entry.set_reply(why);
         }
     }
 
@@ -220,7 +220,7 @@ impl<E: Attempted> Row<E> {
         }
         *state = to;
         *phase = None;
-        self.entry.because(reason);
+        self.entry.set_reason(reason);
     }
 
     fn in_phase(&mut self, to: Phase) {

@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 
 use super::key::Keys;
 use super::postgres::Server;
-use super::rows::{Arriving, Cells, Leaving, TABLES, Table};
+use super::rows::{Cells, CopyFrom, CopyTo, TABLES, Table};
 use super::{Result, StoreError, StoreKey, postgres, sqlite};
 
 /// Where a practice's store is, or will be.
@@ -65,12 +65,12 @@ pub fn copy(
     if from == to {
         return Err(StoreError { action: "copy".to_owned(), cause: "both are the same place".to_owned() });
     }
-    let mut leaving: Box<dyn Leaving> = match from {
-        StoreLocation::File(path) => Box::new(sqlite::copy::Old::open(path, key, (&to.shown(), now))?),
+    let mut leaving: Box<dyn CopyFrom> = match from {
+        StoreLocation::File(path) => Box::new(sqlite::copy::OldFile::open(path, key, (&to.shown(), now))?),
         StoreLocation::Database(server, practice) => Box::new(postgres::copy::Side::leave((server, practice), key, (&to.shown(), now))?),
     };
-    let mut arriving: Box<dyn Arriving> = match to {
-        StoreLocation::File(path) => Box::new(sqlite::copy::New::make(path, key)?),
+    let mut arriving: Box<dyn CopyTo> = match to {
+        StoreLocation::File(path) => Box::new(sqlite::copy::NewFile::make(path, key)?),
         StoreLocation::Database(server, practice) => Box::new(postgres::copy::Side::arrive((server, practice), key)?),
     };
     let keys = key.map(|key| Keys::new(key.clone()));

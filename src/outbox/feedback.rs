@@ -9,7 +9,7 @@ use super::Result;
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::reply::{AcceptedReply, OpenSession, PendingAnswer, Written};
 use crate::notice::{Notice, NoticeKey};
-use crate::receipt::{About, Receipt, Received, Undelivered};
+use crate::receipt::{Receipt, ReceiptTarget, Received, Undelivered};
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, suppression_key};
 
 /// An address for the suppression list.
@@ -54,7 +54,7 @@ pub trait Feedback: Send + Sync {
     async fn unsuppress(&self, now: DateTime<Utc>, key: &str, deed: Option<&str>) -> Result<bool>;
 
     /// The notice that a receipt is about; `None`: there is none that is known.
-    async fn whose(&self, about: &About) -> Result<Option<NoticeKey>>;
+    async fn whose(&self, about: &ReceiptTarget) -> Result<Option<NoticeKey>>;
 
     /// Takes a receipt: beside the delivery that it speaks of, into the ledger, and onto the suppression list if it says so. A notice in doubt is
     /// accepted by it, whatever the receipt says: the provider has it. The same receipt again, and one that goes back, change nothing.

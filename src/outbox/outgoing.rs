@@ -21,8 +21,8 @@ use crate::outcome::NOT_SENT;
 
 /// The letter of one scheduled time to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StaffLetter {
-    /// See [`letter_key`].
+pub struct DigestDelivery {
+    /// See [`digest_key`].
     pub key: NoticeKey,
     /// The time that it was scheduled for.
     pub scheduled_at: DateTime<Utc>,
@@ -56,7 +56,7 @@ impl Scheduled {
 }
 
 /// Names a letter, and its message: a digest of its scheduled time and of the recipient.
-pub fn letter_key(scheduled_at: DateTime<Utc>, recipient: &str) -> NoticeKey {
+pub fn digest_key(scheduled_at: DateTime<Utc>, recipient: &str) -> NoticeKey {
     let mut key = [0; 16];
     key.copy_from_slice(&Sha256::digest(format!("letter {} {recipient}", scheduled_at.timestamp_millis()))[..16]);
     NoticeKey(key)
@@ -173,7 +173,7 @@ impl Row<Alone> {
     /// The letter of that time.
     pub(crate) fn letter(scheduled_at: DateTime<Utc>, useful_until: DateTime<Utc>, recipient: &str) -> Self {
         let what = AloneMessage::Letter { recipient: recipient.to_owned() };
-        Self::added(letter_key(scheduled_at, recipient), what, (scheduled_at, useful_until))
+        Self::added(digest_key(scheduled_at, recipient), what, (scheduled_at, useful_until))
     }
 
     /// The answer to a reply that came just now.
@@ -298,16 +298,16 @@ impl Row<Alone> {
     fn event(&self, end: &AloneEnd, at: DateTime<Utc>) -> LedgerRow {
         let word = end.as_str();
         match &self.entry.what {
-            AloneMessage::Letter { .. } => LedgerRow::new(at, Event::StaffLetter, &format!("of {}: {word}", rfc3339(self.entry.due_at))),
+            AloneMessage::Letter { .. } => LedgerRow::new(at, Event::DigestDelivery, &format!("of {}: {word}", rfc3339(self.entry.due_at))),
             AloneMessage::Answer { answer, .. } => LedgerRow::new(at, Event::Answer, &format!("{}: {word}", answer.as_str())),
         }
     }
 
     /// As a letter, if it is one.
-    pub(crate) fn as_letter(&self) -> Option<StaffLetter> {
+    pub(crate) fn as_letter(&self) -> Option<DigestDelivery> {
         let Alone { key, state, attempts, next_attempt_at, changed_at, due_at: scheduled_at, .. } = self.entry;
         let AloneMessage::Letter { recipient } = &self.entry.what else { return None };
-        Some(StaffLetter { key, scheduled_at, recipient: recipient.clone(), state, attempts, next_attempt_at, changed_at })
+        Some(DigestDelivery { key, scheduled_at, recipient: recipient.clone(), state, attempts, next_attempt_at, changed_at })
     }
 
     /// As an answer that waits, if it is one.

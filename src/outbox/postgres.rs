@@ -24,13 +24,13 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, Utc};
 use heart::Heart;
 use node::Node;
-use open::Origin;
 use reach::Reach;
 use readers::Readers;
 use writer::Writer;
 
 use super::key::StoreKey;
 use super::{Access, Result};
+use crate::outbox::origin::StoreOrigin;
 use crate::suppression::SuppressedAddress;
 
 mod acts;
@@ -88,7 +88,7 @@ pub struct PostgresOutbox {
     readers: Readers,
     writer: Writer,
     /// Whether it is the database that ran last.
-    origin: Mutex<Origin>,
+    origin: Mutex<StoreOrigin>,
     lineage: String,
     reach: Arc<Reach>,
     /// `None`: it is a command's, and no daemon's.

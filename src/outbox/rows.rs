@@ -16,7 +16,7 @@ mod wide;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ColumnKind {
     /// A number, or a time in milliseconds.
     Int,
     Text,
@@ -39,7 +39,7 @@ pub(super) enum Seal {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Column {
     pub(super) name: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: ColumnKind,
     pub(super) seal: Option<Seal>,
 }
 
@@ -52,19 +52,19 @@ pub(super) struct Table {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cell {
+pub(super) enum SqlValue {
     /// SQL's NULL.
     None,
-    /// See [`Kind::Int`], [`Kind::Flag`] and [`Kind::Lease`].
+    /// See [`ColumnKind::Int`], [`ColumnKind::Flag`] and [`ColumnKind::Lease`].
     Int(i64),
-    /// See [`Kind::Text`].
+    /// See [`ColumnKind::Text`].
     Text(String),
-    /// See [`Kind::Bytes`].
+    /// See [`ColumnKind::Bytes`].
     Bytes(Vec<u8>),
 }
 
 /// The values of a row, in the order of its table's columns.
-pub(super) type Cells = Vec<Cell>;
+pub(super) type Cells = Vec<SqlValue>;
 
 impl Table {
     pub(super) fn place_of(&self, name: &str) -> usize {
@@ -72,24 +72,24 @@ impl Table {
     }
 
     /// What a row is known by.
-    pub(super) fn key_of(&self, row: &[Cell]) -> Cells {
+    pub(super) fn key_of(&self, row: &[SqlValue]) -> Cells {
         self.key.iter().map(|name| row[self.place_of(name)].clone()).collect()
     }
 
     /// What stands in a sealed value; an empty one: nothing does, or it is not sealed. `None`: the key does not open it.
-    pub(super) fn opened(&self, keys: &Keys, row: &[Cell], column: usize) -> Option<Vec<u8>> {
+    pub(super) fn opened(&self, keys: &Keys, row: &[SqlValue], column: usize) -> Option<Vec<u8>> {
         let Some(seal) = self.columns[column].seal else { return Some(Vec::new()) };
         let sealed = match &row[column] {
-            Cell::None | Cell::Int(_) => return Some(Vec::new()),
-            Cell::Text(text) if text.is_empty() => return Some(Vec::new()),
-            Cell::Text(text) => BASE64.decode(text.as_bytes()).ok()?,
-            Cell::Bytes(bytes) => bytes.clone(),
+            SqlValue::None | SqlValue::Int(_) => return Some(Vec::new()),
+            SqlValue::Text(text) if text.is_empty() => return Some(Vec::new()),
+            SqlValue::Text(text) => BASE64.decode(text.as_bytes()).ok()?,
+            SqlValue::Bytes(bytes) => bytes.clone(),
         };
         keys.open(&sealed, &self.bound(seal, row))
     }
 
     /// What a sealed value is bound to: its column, and its row.
-    pub(super) fn bound(&self, seal: Seal, row: &[Cell]) -> Vec<u8> {
+    pub(super) fn bound(&self, seal: Seal, row: &[SqlValue]) -> Vec<u8> {
         let (place, row) = match seal {
             Seal::Row(place, names) => (place, self.named(names, row)),
             Seal::Alike(place) => (place, Vec::new()),
@@ -97,19 +97,19 @@ impl Table {
         [&(place.len() as u64).to_be_bytes()[..], place.as_bytes(), &row].concat()
     }
 
-    fn named(&self, names: &[&str], row: &[Cell]) -> Vec<u8> {
+    fn named(&self, names: &[&str], row: &[SqlValue]) -> Vec<u8> {
         let bytes = |name: &&str| match &row[self.place_of(name)] {
-            Cell::None => Vec::new(),
-            Cell::Int(number) => number.to_string().into_bytes(),
-            Cell::Text(text) => text.clone().into_bytes(),
-            Cell::Bytes(bytes) => bytes.clone(),
+            SqlValue::None => Vec::new(),
+            SqlValue::Int(number) => number.to_string().into_bytes(),
+            SqlValue::Text(text) => text.clone().into_bytes(),
+            SqlValue::Bytes(bytes) => bytes.clone(),
         };
         names.iter().map(bytes).collect::<Vec<_>>().join(&b'/')
     }
 }
 
 /// What a store says of itself.
-pub(super) struct Own {
+pub(super) struct StoreIdentity {
     /// The key that it drew, as it stands there.
     pub(super) reference_key: Vec<u8>,
     pub(super) head: Anchor,
@@ -117,10 +117,10 @@ pub(super) struct Own {
     pub(super) was_left: bool,
 }
 
-/// A store that is left. Dropped before [`Leaving::left`], it is as it was.
-pub(super) trait Leaving {
+/// A store that is left. Dropped before [`CopyFrom::left`], it is as it was.
+pub(super) trait CopyFrom {
     /// Asked once all its rows were.
-    fn own(&mut self) -> Result<Own>;
+    fn own(&mut self) -> Result<StoreIdentity>;
 
     /// The next rows behind that key; of nothing: the first ones.
     fn rows(&mut self, table: &'static Table, after: Cells) -> Result<Vec<Cells>>;
@@ -129,35 +129,35 @@ pub(super) trait Leaving {
     fn left(self: Box<Self>) -> Result<()>;
 }
 
-/// A store that is filled. Dropped before [`Arriving::settle`], it is empty; a database says so, and is refused until it is filled.
-pub(super) trait Arriving {
+/// A store that is filled. Dropped before [`CopyTo::settle`], it is empty; a database says so, and is refused until it is filled.
+pub(super) trait CopyTo {
     fn put(&mut self, table: &'static Table, rows: Vec<Cells>) -> Result<()>;
 
     /// All is there: it is looked at, and noted where it came from.
-    fn ready(&mut self, own: &Own, from: &str, now: DateTime<Utc>) -> Result<()>;
+    fn ready(&mut self, own: &StoreIdentity, from: &str, now: DateTime<Utc>) -> Result<()>;
 
     /// From here on it is used.
     fn settle(self: Box<Self>) -> Result<()>;
 }
 
-const fn of(name: &'static str, kind: Kind) -> Column {
+const fn of(name: &'static str, kind: ColumnKind) -> Column {
     Column { name, kind, seal: None }
 }
 
 const fn int(name: &'static str) -> Column {
-    of(name, Kind::Int)
+    of(name, ColumnKind::Int)
 }
 
 const fn text(name: &'static str) -> Column {
-    of(name, Kind::Text)
+    of(name, ColumnKind::Text)
 }
 
 const fn bytes(name: &'static str) -> Column {
-    of(name, Kind::Bytes)
+    of(name, ColumnKind::Bytes)
 }
 
 const fn flag(name: &'static str) -> Column {
-    of(name, Kind::Flag)
+    of(name, ColumnKind::Flag)
 }
 
 const fn sealed(column: Column, place: &'static str, row: &'static [&'static str]) -> Column {

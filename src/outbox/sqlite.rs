@@ -19,14 +19,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
-use mark::Mark;
 use reader::Readers;
-use restore::Origin;
 use sealed::Sealer;
+use watermark::Watermark;
 use writer::Writer;
 
 use super::{Result, StoreError, key};
 use crate::ledger::Verified;
+use crate::outbox::origin::StoreOrigin;
 use crate::outbox::words::refusal;
 use crate::suppression::SuppressedAddress;
 
@@ -38,13 +38,12 @@ mod backup;
 mod beside;
 mod columns;
 pub(super) mod copy;
+mod embedded;
 mod figures;
 mod frozen;
 mod guard;
 mod history;
 mod known;
-mod mark;
-mod marks;
 mod migrate;
 mod notices;
 mod open;
@@ -66,6 +65,7 @@ mod tx;
 mod upkeep;
 mod visit;
 mod walk;
+mod watermark;
 mod writer;
 
 pub use super::Access;
@@ -80,9 +80,9 @@ pub struct SqliteOutbox {
     sealer: Sealer,
     path: PathBuf,
     /// Whether it is the store that ran last.
-    origin: Mutex<Origin>,
+    origin: Mutex<StoreOrigin>,
     /// As last written.
-    mark: Arc<Mutex<Option<Mark>>>,
+    mark: Arc<Mutex<Option<Watermark>>>,
     /// Held as long as the store is open; dropped last.
     _lock: Option<std::fs::File>,
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Result;
 use super::alert::Alert;
-use super::outgoing::{Scheduled, StaffLetter};
+use super::outgoing::{DigestDelivery, Scheduled};
 use crate::access::logins::KeptLogin;
 use crate::ledger::{Anchor, Verified};
 
@@ -62,7 +62,7 @@ pub trait Upkeep: Send + Sync {
     async fn reference_key(&self) -> Result<[u8; 32]>;
 
     /// What is known of the letters to the practice of that scheduled time, by recipient.
-    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>>;
+    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<DigestDelivery>>;
 
     /// Letters of that scheduled time wait from now on, one to each of these recipients. One that is there stays as it is.
     async fn add_staff_letters(&self, scheduled_at: DateTime<Utc>, useful_until: DateTime<Utc>, recipients: Vec<String>) -> Result<()>;

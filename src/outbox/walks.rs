@@ -71,7 +71,7 @@ pub struct SourceRow {
 
 /// Of whom walks find again what was told in the time that a store which was put back does not remember.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FindsAgain {
+pub enum ReplaysAfterRestore {
     /// The store is the one that ran last, or all of it was found.
     Nobody,
     /// Of whoever was held as ambiguous since, and of whom nothing new became known after that time; and of whoever could not be read until now.
@@ -79,7 +79,7 @@ pub enum FindsAgain {
     Everybody,
 }
 
-impl FindsAgain {
+impl ReplaysAfterRestore {
     /// Of everybody for this long after a source's first walk, and until what waits for an operator is decided and whoever is missed counts as absent.
     pub(crate) const FOR: TimeDelta = TimeDelta::minutes(15);
 }
@@ -276,7 +276,7 @@ pub trait Walks: Send + Sync {
     async fn absences_anew(&self) -> Result<()>;
 
     /// Of whom a walk of this source may find again what was told before a restore.
-    async fn finds_again(&self, _source: &str, _now: DateTime<Utc>) -> Result<FindsAgain> {
-        Ok(FindsAgain::Nobody)
+    async fn replays_after_restore(&self, _source: &str, _now: DateTime<Utc>) -> Result<ReplaysAfterRestore> {
+        Ok(ReplaysAfterRestore::Nobody)
     }
 }

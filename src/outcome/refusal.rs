@@ -12,7 +12,7 @@ mod plain;
 mod text;
 mod words;
 
-use text::Heard;
+use text::RefusalText;
 use words::Says;
 
 /// Whom a refusal is about.
@@ -104,7 +104,7 @@ fn basic(code: u16) -> Points {
 /// | has words that may be about us | us |
 /// | says nothing of all that | unsaid |
 pub fn about(refusal: &Refusal<'_>) -> About {
-    let heard = Heard::of(refusal);
+    let heard = RefusalText::of(refusal);
     let says = |kind| words::TABLE.iter().any(|row| row.says == kind && row.fits(&heard.words));
     let class = refusal.code.map(|code| code / 100);
     let codes: Vec<Points> = heard.codes.iter().map(|status| enhanced(*status)).chain(refusal.code.map(basic)).collect();
@@ -149,7 +149,7 @@ const DISABLED: (u16, u16) = (2, 1);
 
 /// Whether a gateway's words say that our account or our sender is at fault: by the same table, where nothing is said of a mailbox.
 pub fn is_ours(text: &str) -> bool {
-    let heard = Heard::of(&Refusal { code: None, text, from: &[], to: None });
+    let heard = RefusalText::of(&Refusal { code: None, text, from: &[], to: None });
     words::TABLE.iter().any(|row| matches!(row.says, Says::Us | Says::FaintlyUs | Says::UsAtGateway) && row.fits(&heard.words))
 }
 

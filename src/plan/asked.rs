@@ -9,7 +9,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::diff::{Verdict, revalidate};
+use super::diff::{SendDecision, revalidate};
 use super::occasion::{Case, KEPT_INTO_QUIET, decide};
 use super::policy::{NotJoined, Policy, Suppressions};
 use super::recipient::{Recipient, recipient};
@@ -33,7 +33,7 @@ pub enum NotNow {
     /// Something that tells them is on its way, due then.
     UnderWay(DateTime<Utc>),
     /// They were told at that time, a moment ago.
-    JustTold(DateTime<Utc>),
+    JustSent(DateTime<Utc>),
     /// They were reminded by hand too often.
     TooOften,
 }
@@ -48,8 +48,8 @@ pub fn ask(
 ) -> Result<Notice, NotNow> {
     let case = Case { session, participant, known, policy, suppressed, now };
     let notice = standing(&case, at_night)?;
-    case.told_lately(&notice)?;
-    case.told_often().map_or(Ok(notice), Err)
+    case.is_heard_anyway(&notice)?;
+    case.asked_too_often().map_or(Ok(notice), Err)
 }
 
 /// The same, by night too, whatever tells them or told them a moment ago: they have heard another word since, or may have.
@@ -62,7 +62,7 @@ pub fn ask_anew(
 ) -> Result<Notice, NotNow> {
     let case = Case { session, participant, known, policy, suppressed, now: at };
     let notice = standing(&case, true)?;
-    case.told_often().map_or(Ok(notice), Err)
+    case.asked_too_often().map_or(Ok(notice), Err)
 }
 
 /// What is asked for, if the last look would let it go.
@@ -75,10 +75,10 @@ fn standing(case: &Case<'_>, at_night: bool) -> Result<Notice, NotNow> {
     let decisions = decide(&Case { known: &with, ..*case });
     let decisions: Vec<&Decision> = decisions.iter().collect();
     match revalidate(&row, &decisions, now) {
-        Verdict::Go(notice) => Ok(notice),
-        Verdict::Later(_) => Err(NotNow::Against(Reason::QuietHours, None)),
-        Verdict::No(Reason::Lapsed) => Err(NotNow::Against(Reason::Started, None)),
-        Verdict::No(reason) => Err(NotNow::Against(reason, detail_of(&row.notice, &decisions))),
+        SendDecision::Go(notice) => Ok(notice),
+        SendDecision::Later(_) => Err(NotNow::Against(Reason::QuietHours, None)),
+        SendDecision::No(Reason::Lapsed) => Err(NotNow::Against(Reason::Started, None)),
+        SendDecision::No(reason) => Err(NotNow::Against(reason, detail_of(&row.notice, &decisions))),
     }
 }
 
@@ -196,7 +196,7 @@ impl Case<'_> {
     }
 
     /// They hear it anyway: something that tells them of this start is on its way, or has just gone.
-    fn told_lately(&self, notice: &Notice) -> Result<(), NotNow> {
+    fn is_heard_anyway(&self, notice: &Notice) -> Result<(), NotNow> {
         let tells = |n: &&KnownNotice| {
             (n.notice.start, &n.notice.address) == (notice.start, &notice.address) && n.notice.occasion != Occasion::Cancelled
         };
@@ -213,13 +213,13 @@ impl Case<'_> {
                 return Err(NotNow::UnderWay(n.notice.due_at));
             }
             if n.state == State::Accepted && !n.undelivered && self.now - n.changed_at < AGAIN_AFTER {
-                return Err(NotNow::JustTold(n.changed_at));
+                return Err(NotNow::JustSent(n.changed_at));
             }
         }
         Ok(())
     }
 
-    fn told_often(&self) -> Option<NotNow> {
+    fn asked_too_often(&self) -> Option<NotNow> {
         let asked = self.known.notices.iter().filter(|n| self.is_asked(&n.notice).is_some());
         (asked.count() >= ASKED_MAX).then_some(NotNow::TooOften)
     }

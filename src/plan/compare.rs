@@ -24,7 +24,7 @@ const PERCENT: usize = 20;
 
 /// What happens to a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum MessageChange {
     /// It is due then, and was not planned.
     Gained(DateTime<Utc>),
     /// It was due then, and is planned no more.
@@ -43,8 +43,12 @@ pub fn dues<'s, S: BuildHasher>(
 ) -> Dues {
     let decisions = sessions.flat_map(|session| {
         let known = observe(session, known.get(&session.id).cloned().unwrap_or_default(), policy, false, now);
-        let is_over =
-            |key| known.values().flat_map(|one| &one.notices).any(|n| n.notice.key == key && (n.told() || n.state == State::Rejected));
+        let is_over = |key| {
+            known
+                .values()
+                .flat_map(|one| &one.notices)
+                .any(|n| n.notice.key == key && (n.may_have_been_sent() || n.state == State::Rejected))
+        };
         let decisions = plan_session(session, &known, policy, suppressed, now).into_decisions();
         let due = |d| if let Decision::Send(n) = d { Some(n) } else { None };
         decisions.filter_map(due).filter(|n| !is_over(n.key)).collect::<Vec<Notice>>()
@@ -53,14 +57,14 @@ pub fn dues<'s, S: BuildHasher>(
 }
 
 /// What differs, in the order of the places.
-pub fn compare(old: &Dues, new: &Dues) -> Vec<(PlannedMessage, Change)> {
+pub fn compare(old: &Dues, new: &Dues) -> Vec<(PlannedMessage, MessageChange)> {
     let mut places: Vec<&PlannedMessage> = old.keys().chain(new.keys()).collect();
     places.sort_unstable();
     places.dedup();
     let change = |place: &PlannedMessage| match (old.get(place).copied(), new.get(place).copied()) {
-        (None, Some(after)) => Some(Change::Gained(after)),
-        (Some(before), None) => Some(Change::Lost(before)),
-        (Some(before), Some(after)) if before != after => Some(Change::Moved(before, after)),
+        (None, Some(after)) => Some(MessageChange::Gained(after)),
+        (Some(before), None) => Some(MessageChange::Lost(before)),
+        (Some(before), Some(after)) if before != after => Some(MessageChange::Moved(before, after)),
         _ => None,
     };
     places.into_iter().filter_map(|place| Some((place.clone(), change(place)?))).collect()
@@ -81,7 +85,11 @@ mod tests {
         let at = |hour| DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(hour);
         let old = Dues::from([(place(1), at(1)), (place(2), at(2)), (place(3), at(3))]);
         let new = Dues::from([(place(2), at(2)), (place(3), at(4)), (place(4), at(5))]);
-        let wanted = [(place(1), Change::Lost(at(1))), (place(3), Change::Moved(at(3), at(4))), (place(4), Change::Gained(at(5)))];
+        let wanted = [
+            (place(1), MessageChange::Lost(at(1))),
+            (place(3), MessageChange::Moved(at(3), at(4))),
+            (place(4), MessageChange::Gained(at(5))),
+        ];
         assert_eq!(compare(&old, &new), wanted);
     }
 

@@ -58,9 +58,10 @@ fn end(row: &KnownNotice, reason: Reason) -> Option<Change> {
 pub fn is_stopped(notice: &Notice, held: &[KnownNotice]) -> bool {
     let theirs = || held.iter().filter(|n| n.notice.address == notice.address);
     let of_it = |n: &&KnownNotice| notice.occasion != Occasion::Reminder || n.notice.start != notice.start;
-    let stopped = theirs().filter(|n| !n.told() && n.reason == Some(Reason::Operator)).filter(of_it).map(|n| n.changed_at).max();
+    let stopped =
+        theirs().filter(|n| !n.may_have_been_sent() && n.reason == Some(Reason::Operator)).filter(of_it).map(|n| n.changed_at).max();
     let goes = |n: &KnownNotice| matches!(n.state, State::Waiting | State::Claimed | State::Sending);
-    stopped.is_some_and(|at| !theirs().any(|n| goes(n) || (n.told() && n.heard_at() > at)))
+    stopped.is_some_and(|at| !theirs().any(|n| goes(n) || (n.may_have_been_sent() && n.heard_at() > at)))
 }
 
 /// The omission that speaks of this row, or: the session says something else by now.
@@ -95,7 +96,7 @@ pub fn state_after(reason: Reason) -> State {
 
 /// The answer at the moment of sending: what the same planner says of one notice now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SendDecision {
     /// It still holds, and it is due.
     Go(Notice),
     /// It holds, but not yet.
@@ -105,17 +106,17 @@ pub enum Verdict {
 }
 
 /// Finds what became of a claimed notice among the participant's decisions.
-pub fn revalidate(row: &KnownNotice, decisions: &[&Decision], now: chrono::DateTime<chrono::Utc>) -> Verdict {
+pub fn revalidate(row: &KnownNotice, decisions: &[&Decision], now: chrono::DateTime<chrono::Utc>) -> SendDecision {
     let same = decisions.iter().find_map(|d| match d {
         Decision::Send(n) if n.key == row.notice.key => Some(n),
         _ => None,
     });
     match same {
-        Some(n) if n.useful_until <= now => Verdict::No(Reason::Lapsed),
-        Some(n) if n.due_at > now => Verdict::Later(n.clone()),
-        Some(n) => Verdict::Go(n.clone()),
-        None if now >= row.notice.useful_until => Verdict::No(Reason::Lapsed),
-        None => Verdict::No(reason_against(row, decisions)),
+        Some(n) if n.useful_until <= now => SendDecision::No(Reason::Lapsed),
+        Some(n) if n.due_at > now => SendDecision::Later(n.clone()),
+        Some(n) => SendDecision::Go(n.clone()),
+        None if now >= row.notice.useful_until => SendDecision::No(Reason::Lapsed),
+        None => SendDecision::No(reason_against(row, decisions)),
     }
 }
 

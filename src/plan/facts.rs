@@ -104,7 +104,7 @@ mod tests {
             r#"{{"SessionId":1,"ScheduleTs":"2026-11-26T15:00:00","Participants":[{{"ParticipationId":1,"ConnectCode":{code},"ParticipantEmailAddress":"{email}",
                 "ParticipantSmsNumber":"{number}","ShouldAutoDeliverCode":"{deliver}","ParticipantTimeZoneWindowsId":"Eastern Standard Time"}}]}}"#
         );
-        crate::source::json::kept(&text.into()).expect("a session")
+        crate::source::json::stored_record(&text.into()).expect("a session")
     }
 
     #[test]

@@ -17,7 +17,7 @@ impl Case<'_> {
     /// The nudge, or the first reason against it. `None`: the practice wants none.
     pub(super) fn not_joined(&self, to: &Recipient<'_>, announcements: &[Decision]) -> Option<Decision> {
         let rule = self.policy.not_joined?;
-        let told_at = self.told_this_start(&to.address);
+        let told_at = self.heard_this_start(&to.address);
         let will_be = announcements.iter().any(|d| matches!(d, Decision::Send(_)));
         // Whoever is told only when it runs has as long to join.
         let planned = announcements.iter().find_map(|d| if let Decision::Send(n) = d { Some(n.due_at.max(self.now)) } else { None });
@@ -52,7 +52,7 @@ impl Case<'_> {
     }
 
     /// When this address was last told the start that holds, by whomever. `None`: it was not, or was told something else since.
-    fn told_this_start(&self, address: &Address) -> Option<DateTime<Utc>> {
+    fn heard_this_start(&self, address: &Address) -> Option<DateTime<Utc>> {
         let of_this_start = |n: &&KnownNotice| n.notice.start == self.session.start && n.notice.occasion != Occasion::Cancelled;
         self.heard_here(address).filter(of_this_start)?;
         let before_it_ran = |n: &&KnownNotice| n.notice.address == *address && n.notice.occasion != Occasion::NotJoined;

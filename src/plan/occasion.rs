@@ -242,9 +242,10 @@ impl Case<'_> {
         let here = || self.known.notices.iter().filter(|n| n.notice.address == to.address);
         // What somebody asked for has the code of this start, too.
         let asked = |n: &&KnownNotice| n.notice.start == self.session.start && self.is_asked(&n.notice).is_some();
-        let on_its_way = here().filter(asked).filter(|n| matches!(n.state, State::Waiting | State::Claimed | State::Sending) && !n.told());
+        let on_its_way =
+            here().filter(asked).filter(|n| matches!(n.state, State::Waiting | State::Claimed | State::Sending) && !n.may_have_been_sent());
         let comes = planned.max(on_its_way.map(|n| n.notice.due_at.max(self.now)).max());
-        let told = here().filter(|n| is_announcement(n.notice.occasion) || asked(n)).filter(|n| n.told() && !n.undelivered);
+        let told = here().filter(|n| is_announcement(n.notice.occasion) || asked(n)).filter(|n| n.may_have_been_sent() && !n.undelivered);
         comes.or_else(|| told.map(KnownNotice::heard_at).max())
     }
 
@@ -291,7 +292,7 @@ impl Case<'_> {
     fn overdue(&self, rule: &Rule, to: &Recipient<'_>) -> Option<DateTime<Utc>> {
         let key = self.key(Occasion::Reminder, Some(rule), to, "");
         let row = self.known.notices.iter().find(|n| n.notice.key == key)?;
-        (row.state.pending() && !row.told() && row.notice.due_at <= self.now).then_some(row.notice.due_at)
+        (row.state.pending() && !row.may_have_been_sent() && row.notice.due_at <= self.now).then_some(row.notice.due_at)
     }
 
     /// The rule's time kept out of quiet hours; what is overdue is kept out of the quiet hours that reign now.
@@ -333,7 +334,7 @@ impl Case<'_> {
     /// This very reminder was handed over, or may have been.
     fn is_done(&self, rule: &Rule, to: &Recipient<'_>) -> bool {
         let key = self.key(Occasion::Reminder, Some(rule), to, "");
-        self.known.notices.iter().any(|n| n.notice.key == key && n.told())
+        self.known.notices.iter().any(|n| n.notice.key == key && n.may_have_been_sent())
     }
 
     /// The server took it, refused it, or may have taken it: for this start.
@@ -342,7 +343,7 @@ impl Case<'_> {
             n.notice.occasion == occasion
                 && n.notice.rule.as_deref() == rule
                 && n.notice.start == self.session.start
-                && (n.told() || n.state == State::Rejected)
+                && (n.may_have_been_sent() || n.state == State::Rejected)
         })
     }
 
@@ -492,7 +493,7 @@ fn address_known_at(known: &Known, address: &Address) -> DateTime<Utc> {
 fn still_goes(row: &KnownNotice) -> bool {
     match row.state {
         State::Rejected => false,
-        _ if row.told() => false,
+        _ if row.may_have_been_sent() => false,
         State::Held => row.reason.is_none_or(diff::mends_itself),
         _ => !row.reason.is_some_and(Reason::is_a_persons),
     }

@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn every_entry_that_names_a_person_holds() {
-        let person = crate::source::json::kept(
+        let person = crate::source::json::stored_record(
             &r#"{"SessionId":1,"ScheduleTs":"2026-11-26T15:00:00","Participants":[{"ParticipationId":1,"ShouldAutoDeliverCode":"E",
                 "ParticipantExternalId":"EMR1","ParticipantEmailAddress":"Pat@Example.com","ParticipantSmsNumber":"1 404 555 0123"}]}"#
                 .into(),

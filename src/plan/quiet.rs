@@ -25,7 +25,7 @@ pub struct QuietHours {
 
 /// The quiet period that an instant falls into: `[from, to)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Period {
+pub struct QuietPeriod {
     /// First quiet instant.
     pub from: DateTime<Utc>,
     /// First instant after.
@@ -34,7 +34,7 @@ pub struct Period {
 
 impl QuietHours {
     /// The quiet period around `at` for this channel, if there is one.
-    pub fn around(&self, at: DateTime<Utc>, channel: Channel, zone: &Zone) -> Option<Period> {
+    pub fn around(&self, at: DateTime<Utc>, channel: Channel, zone: &Zone) -> Option<QuietPeriod> {
         if self.from == self.to || !self.channels.contains(&channel) {
             return None;
         }
@@ -49,7 +49,7 @@ impl QuietHours {
         let ended = if spans_midnight { began.succ_opt()? } else { began };
         let (from, to) = (zone.instant(began.and_time(self.from)), zone.instant(ended.and_time(self.to)));
         // Where the clocks repeat or skip an hour at an edge, the wall clock says "quiet" and the period must hold the instant.
-        Some(Period { from: from.min(at), to: to.max(at + TimeDelta::seconds(1)) })
+        Some(QuietPeriod { from: from.min(at), to: to.max(at + TimeDelta::seconds(1)) })
     }
 
     /// When the next quiet period of this channel begins, after that instant.

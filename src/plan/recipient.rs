@@ -166,7 +166,7 @@ mod tests {
         let record = |name: &str, id: &str| {
             let text =
                 r#"{"SessionId":1,"ScheduleTs":"2026-11-26T15:00:00","Participants":[{"ParticipationId":1,"ShouldAutoDeliverCode":"E"}]}"#;
-            let mut person = crate::source::json::kept(&text.to_owned().into()).expect("a session").participants.remove(0);
+            let mut person = crate::source::json::stored_record(&text.to_owned().into()).expect("a session").participants.remove(0);
             (person.name, person.external_id) = (PersonName::clean(name), id.to_owned());
             person
         };

@@ -645,7 +645,7 @@ fn whoever_was_adopted_is_told_of_changes() {
 mod diffs {
     use super::*;
     use crate::entry::Change;
-    use crate::plan::diff::{Verdict, diff, revalidate};
+    use crate::plan::diff::{SendDecision, diff, revalidate};
 
     fn held(notice: &Notice, state: State, reason: Option<Reason>) -> KnownNotice {
         KnownNotice { notice: notice.clone(), state, reason, changed_at: at(SEEN), facts: None, doubted: false, undelivered: false }
@@ -738,16 +738,16 @@ mod diffs {
         let invite = world.sent(Occasion::Invite, None).unwrap();
         let row = held(&invite, State::Waiting, None);
         let look = |w: &World| revalidate(&row, &refs(&w.decide()), w.now);
-        assert_eq!(look(&world), Verdict::Later(invite.clone()));
+        assert_eq!(look(&world), SendDecision::Later(invite.clone()));
         world.now = invite.due_at;
-        assert_eq!(look(&world), Verdict::Go(invite.clone()));
+        assert_eq!(look(&world), SendDecision::Go(invite.clone()));
         world.now = invite.useful_until;
-        assert_eq!(look(&world), Verdict::No(Reason::Lapsed));
+        assert_eq!(look(&world), SendDecision::No(Reason::Lapsed));
         world.now = invite.due_at;
         world.session.start += TimeDelta::hours(1);
-        assert_eq!(look(&world), Verdict::No(Reason::Outdated));
+        assert_eq!(look(&world), SendDecision::No(Reason::Outdated));
         world.session.cancelled = true;
-        assert_eq!(look(&world), Verdict::No(Reason::Cancelled));
+        assert_eq!(look(&world), SendDecision::No(Reason::Cancelled));
     }
 }
 

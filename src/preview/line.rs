@@ -10,7 +10,7 @@ use crate::zone::rfc3339;
 
 /// One participant and occasion, as `--format json` prints it. The order of the fields is a contract.
 #[derive(Debug, Clone, Serialize)]
-pub struct Line {
+pub struct PreviewLine {
     /// SessionId.
     pub session_id: Option<i64>,
     /// ParticipationId.
@@ -58,17 +58,17 @@ pub struct Line {
     pub bytes: Option<std::sync::Arc<[u8]>>,
 }
 
-pub(super) fn held(notice: &Notice, (state, reason): (State, &'static str)) -> Line {
-    Line {
+pub(super) fn held(notice: &Notice, (state, reason): (State, &'static str)) -> PreviewLine {
+    PreviewLine {
         verdict: "omit",
         reason: Some(reason),
         detail: (state == State::Held).then(|| "it is held, and waits for somebody who releases it".to_owned()),
-        ..Line::of(notice)
+        ..PreviewLine::of(notice)
     }
 }
 
-pub(super) fn omit(o: &Omission) -> Line {
-    Line {
+pub(super) fn omit(o: &Omission) -> PreviewLine {
+    PreviewLine {
         session_id: o.session.map(|s| s.0),
         participation_id: o.participation.map(|p| p.0),
         role: o.role,
@@ -79,11 +79,11 @@ pub(super) fn omit(o: &Omission) -> Line {
         reason: Some(o.reason.as_str()),
         due_at: o.due_at.map(rfc3339),
         detail: o.detail.clone(),
-        ..Line::empty()
+        ..PreviewLine::empty()
     }
 }
 
-impl Line {
+impl PreviewLine {
     /// `reminder 24h`
     pub fn what(&self) -> String {
         let occasion = self.occasion.unwrap_or("everything");

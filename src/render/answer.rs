@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::context::Practice;
+use super::context::PracticeView;
 use super::templates::{Library, language};
 use super::{RenderError, Renderer, Settings, one_line, sms};
 use crate::feedback::answer::Answer;
@@ -16,17 +16,17 @@ use crate::feedback::answer::Answer;
 pub(super) type Answers = BTreeMap<String, [String; 6]>;
 
 #[derive(Serialize)]
-struct View<'a> {
+struct AnswerView<'a> {
     locale: &'a str,
-    practice: &'a Practice,
+    practice: &'a PracticeView,
 }
 
 /// All of them; all errors.
 pub(super) fn render_all(library: &Library, settings: &Settings) -> Result<Answers, Vec<String>> {
-    let practice = Practice::in_texts(settings);
+    let practice = PracticeView::in_texts(settings);
     let (mut answers, mut errors) = (Answers::new(), Vec::new());
     for locale in library.locales() {
-        let context = tera::Context::from_serialize(&View { locale, practice: &practice }).expect("a view is a map of texts");
+        let context = tera::Context::from_serialize(&AnswerView { locale, practice: &practice }).expect("a view is a map of texts");
         let texts = Answer::ALL.map(|answer| {
             let text = library.render_answer(locale, answer, &context).map_err(|e| errors.push(RenderError::from(e).to_string()));
             sms::fold(&one_line(&text.unwrap_or_default()))

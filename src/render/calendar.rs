@@ -34,7 +34,7 @@ pub(super) struct Invited<'a> {
 }
 
 /// One calendar entry, for one recipient.
-pub(super) struct Entry<'a> {
+pub(super) struct CalendarEvent<'a> {
     pub(super) method: Method,
     /// Stable per participation.
     pub(super) uid: &'a str,
@@ -57,7 +57,7 @@ const PRODID: &str = "-//Punctual//Punctual//EN";
 /// Octets of a line, its CRLF not counted (RFC 5545 3.1).
 const LINE: usize = 75;
 
-pub(super) fn write(entry: &Entry<'_>) -> String {
+pub(super) fn write(entry: &CalendarEvent<'_>) -> String {
     let mut out = Lines(String::with_capacity(1536));
     for [key, value] in [["BEGIN", "VCALENDAR"], ["VERSION", "2.0"], ["PRODID", PRODID], ["CALSCALE", "GREGORIAN"]] {
         out.put(&[key, ":", value]);
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     /// The same by a library.
-    fn by_the_library(entry: &Entry<'_>) -> String {
+    fn by_the_library(entry: &CalendarEvent<'_>) -> String {
         let uri = |key: &str, value: &str| Property::new(key, without_controls(value));
         let person = |key: &str, person: &Invited<'_>, parameters: &[(&str, &str)]| {
             let mut property = uri(key, &format!("mailto:{}", person.address));
@@ -193,10 +193,10 @@ mod tests {
         calendar.to_string()
     }
 
-    fn entry(said: &[String; 4], seconds: i64, method: Method) -> Entry<'_> {
+    fn entry(said: &[String; 4], seconds: i64, method: Method) -> CalendarEvent<'_> {
         let [name, address, summary, description] = said;
         let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
-        Entry {
+        CalendarEvent {
             method,
             uid: "n6okwcckbid7rfzfsmlbeak3g7z64x6u@example.com",
             sequence: seconds as u32 % 7,

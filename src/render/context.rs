@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::dates::{Dates, Day, When};
+use super::dates::{Dates, DayDistance, ShownMoment};
 use super::look::Color;
 use super::{Facts, Settings, money};
 use crate::contact::{Channel, EmailAddress, clean_line};
@@ -23,17 +23,17 @@ use crate::session::{Participant, Role, Rsvp};
 pub(super) struct View {
     pub(super) locale: String,
     pub(super) occasion: &'static str,
-    pub(super) practice: Practice,
-    pub(super) recipient: Recipient,
+    pub(super) practice: PracticeView,
+    pub(super) recipient: RecipientView,
     pub(super) session: SessionView,
-    pub(super) text: Text,
+    pub(super) text: TextNeeds,
     /// Empty: none.
     pub(super) deposit: String,
     pub(super) pass: Pass,
 }
 
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Practice {
+pub(super) struct PracticeView {
     /// In texts: the short one.
     pub(super) name: String,
     pub(super) short_name: String,
@@ -56,7 +56,7 @@ pub(super) struct Practice {
 }
 
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Recipient {
+pub(super) struct RecipientView {
     pub(super) name: String,
     pub(super) first_name: String,
     /// In a text to a number that others share: the first name; else empty.
@@ -91,7 +91,7 @@ pub(super) struct SessionView {
 
 /// What a text must say beside its news. (All false in e-mails.)
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Text {
+pub(super) struct TextNeeds {
     /// How to stop: nobody answered from this number yet.
     pub(super) opt_out: bool,
     /// Whom to call.
@@ -100,7 +100,7 @@ pub(super) struct Text {
     pub(super) confirm: bool,
 }
 
-impl Text {
+impl TextNeeds {
     fn of(facts: &Facts<'_>, settings: &Settings) -> Self {
         if facts.notice.address.channel() != Channel::Sms {
             return Self::default();
@@ -126,7 +126,7 @@ pub(super) struct Pass {
 impl View {
     /// The same to a reader who has neither code nor link.
     pub(super) fn without_code(&self) -> Self {
-        let recipient = Recipient { code: String::new(), join_url: String::new(), ..self.recipient.clone() };
+        let recipient = RecipientView { code: String::new(), join_url: String::new(), ..self.recipient.clone() };
         Self { recipient, ..self.clone() }
     }
 
@@ -161,8 +161,8 @@ impl View {
         Self {
             locale: locale.to_owned(),
             occasion: facts.notice.occasion.as_str(),
-            practice: if by_text { Practice::in_texts(settings) } else { Practice::of(settings) },
-            recipient: Recipient {
+            practice: if by_text { PracticeView::in_texts(settings) } else { PracticeView::of(settings) },
+            recipient: RecipientView {
                 name: person.name.expose().to_owned(),
                 called: if by_text && facts.number.shared { first_name.clone() } else { String::new() },
                 first_name,
@@ -172,7 +172,7 @@ impl View {
                 join_url,
             },
             session: SessionView::of(facts, settings, at(start(facts)), facts.was.filter(|_| moved).map(at)),
-            text: Text::of(facts, settings),
+            text: TextNeeds::of(facts, settings),
             deposit: person.deposit.filter(|d| !d.is_zero()).map(|d| money::us_dollars(d, locale)).unwrap_or_default(),
             pass: person.expires_at.map(|end| Pass::of(at(end))).unwrap_or_default(),
         }
@@ -193,7 +193,7 @@ impl View {
     }
 }
 
-impl Practice {
+impl PracticeView {
     pub(super) fn of(settings: &Settings) -> Self {
         let contact = clean_line(&settings.practice_contact);
         let name = clean_line(&settings.practice_name);
@@ -224,7 +224,7 @@ impl Practice {
 }
 
 impl SessionView {
-    fn of(facts: &Facts<'_>, settings: &Settings, when: When, was: Option<When>) -> Self {
+    fn of(facts: &Facts<'_>, settings: &Settings, when: ShownMoment, was: Option<ShownMoment>) -> Self {
         let host = facts.participant.role == Role::Host;
         let host_name = facts.session.host_name().filter(|_| !host).map(|n| n.expose().to_owned());
         let names_shown = host && settings.show_participant_names_to_host;
@@ -232,8 +232,8 @@ impl SessionView {
         let others = facts.session.participants.iter().filter(|p| names_shown && p.role == Role::Participant);
         Self {
             id: facts.session.id.to_string(),
-            is_today: when.day == Day::Today,
-            is_tomorrow: when.day == Day::Tomorrow,
+            is_today: when.day == DayDistance::Today,
+            is_tomorrow: when.day == DayDistance::Tomorrow,
             date: when.date,
             date_short: when.date_short,
             time: when.time,
@@ -257,7 +257,7 @@ pub(super) fn logo_id(settings: &Settings) -> String {
 }
 
 impl Pass {
-    fn of(when: When) -> Self {
+    fn of(when: ShownMoment) -> Self {
         Self { date: when.date, time: when.time, zone: when.zone }
     }
 }
@@ -365,7 +365,7 @@ mod tests {
         View {
             locale: String::new(),
             occasion: "",
-            practice: Practice {
+            practice: PracticeView {
                 name: String::new(),
                 short_name: String::new(),
                 contact: String::new(),
@@ -378,7 +378,7 @@ mod tests {
                 footer: vec![],
                 camera_test: String::new(),
             },
-            recipient: Recipient {
+            recipient: RecipientView {
                 name: String::new(),
                 first_name: String::new(),
                 called: String::new(),
@@ -387,7 +387,7 @@ mod tests {
                 code: String::new(),
                 join_url: String::new(),
             },
-            text: Text::default(),
+            text: TextNeeds::default(),
             session: SessionView {
                 id: String::new(),
                 date: String::new(),

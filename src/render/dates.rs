@@ -1,6 +1,6 @@
 //! Dates, times and the names of zones in the reader's language, by CLDR.
 //!
-//! In: an instant and the reader's [`Zone`]. Out: [`When`], ready to print: "Wednesday, April 16, 2014", "11:00 AM",
+//! In: an instant and the reader's [`Zone`]. Out: [`ShownMoment`], ready to print: "Wednesday, April 16, 2014", "11:00 AM",
 //! "Eastern Daylight Time". A locale's formatters are loaded once and shared by all threads.
 //!
 //! Invariants. The offset always comes from the zone's own rules, which are newer than what CLDR knows of them: where the
@@ -27,7 +27,7 @@ use crate::zone::{LocalTime, Zone};
 
 /// One moment, as one reader's clock and calendar show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct When {
+pub(super) struct ShownMoment {
     /// `Wednesday, April 16, 2014`
     pub(super) date: String,
     /// `Wed, Apr 16`: for a text message; `Fri, Dec 8, 2028` where the year is no matter of course.
@@ -42,12 +42,12 @@ pub(super) struct When {
     /// `UTC-4`, `UTC+5:45`, `UTC`
     pub(super) offset: String,
     /// Whether that is the reader's today, tomorrow or another day.
-    pub(super) day: Day,
+    pub(super) day: DayDistance,
 }
 
 /// How far away a day is, on the reader's calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Day {
+pub(super) enum DayDistance {
     /// The same date.
     Today,
     /// The next date.
@@ -68,7 +68,7 @@ pub(super) struct Dates {
     place: NoCalendarFormatter<Location>,
     city: NoCalendarFormatter<ExemplarCity>,
     /// What was formatted before: many people are told of the same moment in the same zone.
-    known: Mutex<HashMap<Shown, When>>,
+    known: Mutex<HashMap<MomentKey, ShownMoment>>,
 }
 
 /// Moments that are remembered: a day's sessions in each zone. More begin a new memory.
@@ -76,7 +76,7 @@ const KNOWN_MAX: usize = 1024;
 
 /// All that a formatted moment depends on, but for today.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Shown {
+struct MomentKey {
     at: DateTime<Utc>,
     zone: &'static str,
     offset_seconds: i32,
@@ -113,16 +113,16 @@ impl Dates {
     }
 
     /// What the reader's calendar and clock show at `at`; `now` decides what is today.
-    pub(super) fn when(&self, at: DateTime<Utc>, zone: &Zone, now: DateTime<Utc>) -> When {
+    pub(super) fn when(&self, at: DateTime<Utc>, zone: &Zone, now: DateTime<Utc>) -> ShownMoment {
         let local = zone.local(at);
         let day = distance(local.civil.date(), zone.local(now).civil.date());
         let twice = zone.is_ambiguous(local.civil);
         let with_year = (at - now).abs() > YEAR_BEYOND;
-        let shown = Shown { at, zone: zone.name(), offset_seconds: local.offset_seconds, dst: local.dst, twice, with_year };
+        let shown = MomentKey { at, zone: zone.name(), offset_seconds: local.offset_seconds, dst: local.dst, twice, with_year };
         if let Some(known) = self.known().get(&shown) {
-            return When { day, ..known.clone() };
+            return ShownMoment { day, ..known.clone() };
         }
-        let when = When { day, ..self.format(&shown, zone, local) };
+        let when = ShownMoment { day, ..self.format(&shown, zone, local) };
         let mut known = self.known();
         if known.len() >= KNOWN_MAX {
             known.clear();
@@ -131,11 +131,11 @@ impl Dates {
         when
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Shown, When>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<MomentKey, ShownMoment>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn format(&self, shown: &Shown, zone: &Zone, local: LocalTime) -> When {
+    fn format(&self, shown: &MomentKey, zone: &Zone, local: LocalTime) -> ShownMoment {
         let (at, twice) = (shown.at, shown.twice);
         let offset = offset_label(local.offset_seconds);
         let (zone_name, zone_short) = self.zone_names(at, zone, local, &offset, twice);
@@ -145,14 +145,14 @@ impl Dates {
         } else {
             self.date_short.format(&gregorian(day)).to_string()
         };
-        When {
+        ShownMoment {
             date: self.day(&self.date.format(&gregorian(day)).to_string(), day),
             date_short: self.day(&short, day),
             time: self.hour(plain(&self.time.format(&clock(local.civil)).to_string())),
             zone: zone_name,
             zone_short,
             offset,
-            day: Day::Other,
+            day: DayDistance::Other,
         }
     }
 
@@ -267,11 +267,11 @@ pub fn calls_it_another_day(start: DateTime<Utc>, zone: &Zone, then: DateTime<Ut
     distance(date(start), date(then)) != distance(date(start), date(now))
 }
 
-fn distance(day: NaiveDate, today: NaiveDate) -> Day {
+fn distance(day: NaiveDate, today: NaiveDate) -> DayDistance {
     match day - today {
-        d if d == TimeDelta::zero() => Day::Today,
-        d if d == TimeDelta::days(1) => Day::Tomorrow,
-        _ => Day::Other,
+        d if d == TimeDelta::zero() => DayDistance::Today,
+        d if d == TimeDelta::days(1) => DayDistance::Tomorrow,
+        _ => DayDistance::Other,
     }
 }
 
@@ -303,7 +303,7 @@ mod tests {
         Zones::load(&Settings::default()).unwrap().resolve(id).unwrap().zone
     }
 
-    fn when(locale: &str, id: &str, instant: &str) -> When {
+    fn when(locale: &str, id: &str, instant: &str) -> ShownMoment {
         let moment = at(instant);
         Dates::load(locale).unwrap().when(moment, &zone(id), moment - TimeDelta::days(90))
     }
@@ -423,12 +423,12 @@ mod tests {
     fn today_and_tomorrow_are_the_readers() {
         let dates = Dates::load("en-US").unwrap();
         for (id, moment, now, day) in [
-            ("America/New_York", "2027-01-16T03:30:00Z", "2027-01-15T12:00:00Z", Day::Today),
-            ("America/New_York", "2027-01-16T05:30:00Z", "2027-01-15T12:00:00Z", Day::Tomorrow),
-            ("Pacific/Kiritimati", "2027-01-15T18:00:00Z", "2027-01-15T09:00:00Z", Day::Tomorrow),
-            ("Pacific/Kiritimati", "2027-01-15T18:00:00Z", "2027-01-15T10:00:00Z", Day::Today),
-            ("America/New_York", "2027-01-18T12:00:00Z", "2027-01-15T12:00:00Z", Day::Other),
-            ("America/New_York", "2027-01-14T12:00:00Z", "2027-01-15T12:00:00Z", Day::Other),
+            ("America/New_York", "2027-01-16T03:30:00Z", "2027-01-15T12:00:00Z", DayDistance::Today),
+            ("America/New_York", "2027-01-16T05:30:00Z", "2027-01-15T12:00:00Z", DayDistance::Tomorrow),
+            ("Pacific/Kiritimati", "2027-01-15T18:00:00Z", "2027-01-15T09:00:00Z", DayDistance::Tomorrow),
+            ("Pacific/Kiritimati", "2027-01-15T18:00:00Z", "2027-01-15T10:00:00Z", DayDistance::Today),
+            ("America/New_York", "2027-01-18T12:00:00Z", "2027-01-15T12:00:00Z", DayDistance::Other),
+            ("America/New_York", "2027-01-14T12:00:00Z", "2027-01-15T12:00:00Z", DayDistance::Other),
         ] {
             assert_eq!(dates.when(at(moment), &zone(id), at(now)).day, day, "{id} {moment} at {now}");
         }

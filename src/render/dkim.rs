@@ -41,10 +41,10 @@ pub struct Dkim {
     domain: String,
     /// `s=`: the key's name below `_domainkey` of that domain.
     selector: String,
-    key: Key,
+    key: SigningKey,
 }
 
-enum Key {
+enum SigningKey {
     Rsa(Box<RsaKeyPair>),
     Ed25519(Ed25519KeyPair),
 }
@@ -68,10 +68,10 @@ impl Dkim {
         let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| "there is no private key in PEM in it".to_owned())?;
         let rsa = |e: ring::error::KeyRejected| format!("the RSA key is refused ({e}); expected 2048 bits or more");
         let key = match &der {
-            PrivateKeyDer::Pkcs1(der) => Key::Rsa(Box::new(RsaKeyPair::from_der(der.secret_pkcs1_der()).map_err(rsa)?)),
+            PrivateKeyDer::Pkcs1(der) => SigningKey::Rsa(Box::new(RsaKeyPair::from_der(der.secret_pkcs1_der()).map_err(rsa)?)),
             PrivateKeyDer::Pkcs8(der) => match Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_pkcs8_der()) {
-                Ok(key) => Key::Ed25519(key),
-                Err(_) => Key::Rsa(Box::new(RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).map_err(rsa)?)),
+                Ok(key) => SigningKey::Ed25519(key),
+                Err(_) => SigningKey::Rsa(Box::new(RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).map_err(rsa)?)),
             },
             _ => return Err("the key is neither RSA nor Ed25519".to_owned()),
         };
@@ -90,8 +90,8 @@ impl Dkim {
     /// What must stand there (RFC 6376 3.6.1): for whoever sets it up, and for `check --online`.
     pub fn record(&self) -> String {
         let (kind, public) = match &self.key {
-            Key::Rsa(key) => ("rsa", spki(key.public_key().as_ref())),
-            Key::Ed25519(key) => ("ed25519", key.public_key().as_ref().to_vec()),
+            SigningKey::Rsa(key) => ("rsa", spki(key.public_key().as_ref())),
+            SigningKey::Ed25519(key) => ("ed25519", key.public_key().as_ref().to_vec()),
         };
         format!("v=DKIM1; k={kind}; p={}", BASE64.encode(&public))
     }
@@ -99,8 +99,8 @@ impl Dkim {
     /// As `a=` names it, without the hash.
     fn algorithm(&self) -> &'static str {
         match self.key {
-            Key::Rsa(_) => "rsa",
-            Key::Ed25519(_) => "ed25519",
+            SigningKey::Rsa(_) => "rsa",
+            SigningKey::Ed25519(_) => "ed25519",
         }
     }
 
@@ -127,8 +127,8 @@ impl Dkim {
     fn signature(&self, signed: &[u8]) -> Result<String, String> {
         Ok(match &self.key {
             // RFC 8463 3: what is signed is the hash.
-            Key::Ed25519(key) => BASE64.encode(key.sign(&Sha256::digest(signed)).as_ref()),
-            Key::Rsa(key) => {
+            SigningKey::Ed25519(key) => BASE64.encode(key.sign(&Sha256::digest(signed)).as_ref()),
+            SigningKey::Rsa(key) => {
                 let mut signature = vec![0; key.public().modulus_len()];
                 // The random numbers only blind the computation: its result is the same each time.
                 key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed, &mut signature)

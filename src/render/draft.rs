@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::calendar::{self, Entry, Invited, Method};
+use super::calendar::{self, CalendarEvent, Invited, Method};
 use super::context::{self, View};
 use super::templates::{self, File};
 use super::{Facts, Parts, RenderError, Renderer, mail, one_line};
@@ -66,7 +66,7 @@ impl Draft<'_> {
         let has_link = self.method() == Method::Request && settings.calendar_code;
         let (session, person) = (facts.session.id.0.to_be_bytes(), facts.participant.id.0.to_be_bytes());
         let start = context::start(facts);
-        Ok(calendar::write(&Entry {
+        Ok(calendar::write(&CalendarEvent {
             method: self.method(),
             uid: &format!("{}@{}", self.renderer.derive(&[b"calendar", &session, &person]), settings.from.domain()),
             sequence: facts.sequence,

@@ -35,7 +35,7 @@ fn said(settings: &Settings) -> Vec<String> {
     let Settings {
         practice_name,
         short_name,
-        look: look::Look { logo: _, color, footer, camera_test },
+        look: look::MailLook { logo: _, color, footer, camera_test },
         practice_contact,
         locale,
         join_url,

@@ -33,7 +33,7 @@ use mailparse::{MailHeader, ParsedMail};
 use self::digits::Digits;
 use self::forbidden::{Allowed, Forbidden, free, in_brackets, own_name};
 use self::identifiers::Identifier;
-use self::parts::Part;
+use self::parts::MimePart;
 use self::tags::Markup;
 use self::text::Text;
 use super::context::View;
@@ -179,8 +179,8 @@ impl Search<'_> {
         }
         let parse = |bytes| mailparse::parse_mail(bytes).map_err(|_| unreadable());
         let Some(parts) = parts::split(&headers, &bytes[body..]) else { return self.parts(&parse(bytes)?, visit) };
-        parts.into_iter().try_for_each(|part| match Part::of_our_form(part) {
-            Some(Part { kind, body }) => self.part(kind, &parts::decoded(body).ok_or_else(unreadable)?, visit),
+        parts.into_iter().try_for_each(|part| match MimePart::of_our_form(part) {
+            Some(MimePart { kind, body }) => self.part(kind, &parts::decoded(body).ok_or_else(unreadable)?, visit),
             None => self.parts(&parse(part)?, visit),
         })
     }

@@ -45,7 +45,7 @@ pub(super) fn run(renderer: &Renderer, wanted: impl Fn(&str, &str) -> bool) -> V
             for role in [Role::Participant, Role::Host] {
                 for channel in [Channel::Email, Channel::Sms] {
                     for sample in SAMPLES {
-                        let case = Case { locale, occasion, meet_now, role, channel, sample };
+                        let case = LintCase { locale, occasion, meet_now, role, channel, sample };
                         case.examine(renderer, &zone, &mut problems);
                     }
                 }
@@ -65,14 +65,14 @@ pub(super) fn sample(
     let unknown = |why: String| RenderError::Template { file: "a sample".to_owned(), why };
     let zones = Zones::load(&ZoneSettings::default()).map_err(|errors| unknown(errors.join("; ")))?;
     let zone = zones.resolve("America/New_York").map_err(|_| unknown("America/New_York is no known zone".to_owned()))?;
-    let case = Case { locale, occasion, meet_now, role, channel, sample: SAMPLES[0] };
+    let case = LintCase { locale, occasion, meet_now, role, channel, sample: SAMPLES[0] };
     case.with_facts(renderer, &zone, |facts, now| renderer.rendered(facts, now))
 }
 
 /// What is wrong with our answers to people's texts, as they will go out.
 fn answers(renderer: &Renderer) -> Vec<String> {
     let mut problems = Vec::new();
-    let name = context::Practice::in_texts(&renderer.settings).name;
+    let name = context::PracticeView::in_texts(&renderer.settings).name;
     for (locale, texts) in &renderer.answers {
         for (answer, text) in Answer::ALL.into_iter().zip(texts) {
             let mut report = |problem: String| problems.push(format!("template {locale}/{}: {problem}", templates::answer_file(answer)));
@@ -106,16 +106,16 @@ struct Problems {
 
 /// What is difficult about a message.
 #[derive(Clone, Copy)]
-struct Sample {
+struct LintSample {
     label: &'static str,
     name: &'static str,
     /// Repeats of `name`: 1, or enough to reach the longest name there is.
     times: usize,
-    kind: Kind,
+    kind: LintKind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum LintKind {
     Usual,
     /// A deposit, a pass that ends, a passkey.
     Extras,
@@ -127,17 +127,17 @@ enum Kind {
     Account,
 }
 
-const SAMPLES: [Sample; 10] = [
-    Sample { label: "a usual name", name: "Trevor", times: 1, kind: Kind::Usual },
-    Sample { label: "a deposit, a pass that ends and a passkey", name: "Trevor", times: 1, kind: Kind::Extras },
-    Sample { label: "an hour that happens twice", name: "Trevor", times: 1, kind: Kind::Overlap },
-    Sample { label: "the practice's zone standing in", name: "Trevor", times: 1, kind: Kind::FallbackZone },
-    Sample { label: "an account of their own", name: "Trevor", times: 1, kind: Kind::Account },
-    Sample { label: "no name", name: "", times: 1, kind: Kind::Usual },
-    Sample { label: "the longest name", name: "Wolfeschlegel ", times: 9, kind: Kind::Usual },
-    Sample { label: "a right-to-left name", name: "מרים כהן", times: 1, kind: Kind::Usual },
-    Sample { label: "a Chinese name", name: "歐陽文山", times: 1, kind: Kind::Usual },
-    Sample { label: "an emoji in the name", name: "Trevor 👩🏽‍🚀 {{ x }} <b>", times: 1, kind: Kind::Usual },
+const SAMPLES: [LintSample; 10] = [
+    LintSample { label: "a usual name", name: "Trevor", times: 1, kind: LintKind::Usual },
+    LintSample { label: "a deposit, a pass that ends and a passkey", name: "Trevor", times: 1, kind: LintKind::Extras },
+    LintSample { label: "an hour that happens twice", name: "Trevor", times: 1, kind: LintKind::Overlap },
+    LintSample { label: "the practice's zone standing in", name: "Trevor", times: 1, kind: LintKind::FallbackZone },
+    LintSample { label: "an account of their own", name: "Trevor", times: 1, kind: LintKind::Account },
+    LintSample { label: "no name", name: "", times: 1, kind: LintKind::Usual },
+    LintSample { label: "the longest name", name: "Wolfeschlegel ", times: 9, kind: LintKind::Usual },
+    LintSample { label: "a right-to-left name", name: "מרים כהן", times: 1, kind: LintKind::Usual },
+    LintSample { label: "a Chinese name", name: "歐陽文山", times: 1, kind: LintKind::Usual },
+    LintSample { label: "an emoji in the name", name: "Trevor 👩🏽‍🚀 {{ x }} <b>", times: 1, kind: LintKind::Usual },
 ];
 
 /// What makes a text longest.
@@ -152,16 +152,16 @@ fn strictest_rule(renderer: &Renderer) -> String {
 
 /// One message to look at.
 #[derive(Clone, Copy)]
-struct Case<'a> {
+struct LintCase<'a> {
     locale: &'a str,
     occasion: Occasion,
     meet_now: bool,
     role: Role,
     channel: Channel,
-    sample: Sample,
+    sample: LintSample,
 }
 
-impl Case<'_> {
+impl LintCase<'_> {
     fn examine(self, renderer: &Renderer, zone: &Resolved, problems: &mut Problems) {
         let report = self.with_facts(renderer, zone, |facts, now| match renderer.rendered(facts, now) {
             Ok(rendered) => Ok(self.read(renderer, facts, &rendered, now)),
@@ -180,7 +180,7 @@ impl Case<'_> {
         let session = self.session();
         let person = &session.participants[usize::from(self.role == Role::Participant)];
         let notice = self.notice(&session, person, renderer);
-        let zone = Resolved { zone: zone.zone.clone(), fallback: self.sample.kind == Kind::FallbackZone };
+        let zone = Resolved { zone: zone.zone.clone(), fallback: self.sample.kind == LintKind::FallbackZone };
         let facts = Facts {
             notice: &notice,
             session: &session,
@@ -278,7 +278,7 @@ impl Case<'_> {
 
     /// 1 November 2026, 1:30 in New York, is the later of two; the other day is one of the longest to write.
     fn session(self) -> Session {
-        let start = if self.sample.kind == Kind::Overlap { "2026-11-01T06:30:00Z" } else { "2026-09-30T16:30:00Z" };
+        let start = if self.sample.kind == LintKind::Overlap { "2026-11-01T06:30:00Z" } else { "2026-09-30T16:30:00Z" };
         let name = self.sample.name.repeat(self.sample.times);
         Session {
             id: SessionId(9636),
@@ -303,7 +303,7 @@ impl Case<'_> {
     }
 
     fn person(self, id: i64, role: Role, name: &str, code: &str) -> Participant {
-        let (extras, account) = (self.sample.kind == Kind::Extras, self.sample.kind == Kind::Account && role == Role::Participant);
+        let (extras, account) = (self.sample.kind == LintKind::Extras, self.sample.kind == LintKind::Account && role == Role::Participant);
         Participant {
             id: ParticipationId(id),
             role,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// What a practice decides about how its e-mails look. The default is the look of the program.
 #[derive(Debug, Clone, Default)]
-pub struct Look {
+pub struct MailLook {
     /// In place of the practice's name.
     pub logo: Option<Arc<Logo>>,
     /// Of buttons and links; `None`: the program's own.
@@ -19,7 +19,7 @@ pub struct Look {
     pub camera_test: Option<String>,
 }
 
-impl Look {
+impl MailLook {
     /// The logo under that name, if a page shows it: templates of one's own need not.
     pub(super) fn shown_in<'a>(&'a self, html: &str, id: &'a str) -> Option<(&'a Logo, &'a str)> {
         self.logo.as_deref().filter(|_| html.contains(&format!("cid:{id}"))).map(|logo| (logo, id))

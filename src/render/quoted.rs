@@ -12,7 +12,7 @@ const LINE: usize = 76;
 /// Writes text: its line ends become CRLF, no line is longer than [`LINE`], and no blank stands at the end of one.
 pub(super) fn write(text: &str, out: &mut Vec<u8>) {
     let text = text.as_bytes();
-    let mut line = Line { start: out.len(), out };
+    let mut line = QuotedLine { start: out.len(), out };
     let mut at = 0;
     while at < text.len() {
         let next = at + literals(&text[at..]);
@@ -48,12 +48,12 @@ fn line_end(text: &[u8], at: usize) -> Option<usize> {
 }
 
 /// A line that is being written.
-struct Line<'o> {
+struct QuotedLine<'o> {
     out: &'o mut Vec<u8>,
     start: usize,
 }
 
-impl Line<'_> {
+impl QuotedLine<'_> {
     /// Bytes that stand for themselves, with soft line breaks where there are too many. `last`: nothing stands behind them.
     fn put(&mut self, literals: &[u8], last: bool) {
         let mut rest = literals;

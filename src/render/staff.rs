@@ -6,14 +6,14 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::context::{Practice, logo_id};
+use super::context::{PracticeView, logo_id};
 use super::dates::Dates;
 use super::draft::tidy;
 use super::{Parts, RenderError, Rendered, Renderer, mail, one_line};
 use crate::contact::EmailAddress;
 use crate::message::{Content, Message};
 use crate::notice::NoticeKey;
-use crate::staff::{Concern, Kind, by_start, words};
+use crate::staff::{Concern, ConcernKind, by_start, words};
 use crate::zone::Zone;
 
 /// The language of the letter.
@@ -33,9 +33,9 @@ pub struct DigestMail<'a> {
 }
 
 #[derive(Serialize)]
-struct View {
+struct DigestView {
     locale: &'static str,
-    practice: Practice,
+    practice: PracticeView,
     date: String,
     until: String,
     zone: String,
@@ -107,19 +107,19 @@ impl Renderer {
         Ok(Rendered { message, locale: LOCALE.to_owned(), parts: Parts::Email { message_id, subject, text, html } })
     }
 
-    fn staff_view(&self, letter: &DigestMail<'_>, now: DateTime<Utc>) -> View {
+    fn staff_view(&self, letter: &DigestMail<'_>, now: DateTime<Utc>) -> DigestView {
         let dates = &self.dates[LOCALE];
         let (today, until) = (dates.when(now, letter.zone, now), dates.when(letter.until, letter.zone, now));
         let of_kind = |kind| letter.concerns.iter().filter(move |c| c.kind == kind);
         let sections = words::HEADINGS.into_iter().filter(|(kind, _)| of_kind(*kind).next().is_some());
-        View {
+        DigestView {
             locale: LOCALE,
-            practice: Practice::of(&self.settings),
+            practice: PracticeView::of(&self.settings),
             date: today.date_short,
             until: format!("{}, {} {}", until.date, until.time, until.zone_short),
             zone: today.zone,
             count: letter.concerns.len(),
-            people: of_kind(Kind::Person).count(),
+            people: of_kind(ConcernKind::Person).count(),
             sections: sections
                 .map(|(kind, heading)| Section {
                     heading,
@@ -159,7 +159,7 @@ fn row(concern: &Concern, moment: impl Fn(DateTime<Utc>) -> String) -> Row {
     let (when, session) = match (concern.start, id) {
         (Some(at), id) => (moment(at), id),
         (None, Some(id)) => (format!("Session {id}"), None),
-        (None, None) if concern.kind == Kind::Reply => ("Nobody that we texted lately".to_owned(), None),
+        (None, None) if concern.kind == ConcernKind::Reply => ("Nobody that we texted lately".to_owned(), None),
         (None, None) => ("A session without an id".to_owned(), None),
     };
     Row {

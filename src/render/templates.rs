@@ -185,7 +185,7 @@ impl Library {
     }
 
     fn render_named(&self, name: &str, context: &Context) -> Result<String, TemplateError> {
-        self.tera.render(name, context).map_err(|e| explain(&e, name, Stage::Rendering))
+        self.tera.render(name, context).map_err(|e| explain(&e, name, ErrorStage::Rendering))
     }
 }
 
@@ -237,7 +237,7 @@ pub(super) fn folder(occasion: Occasion, meet_now: bool) -> &'static str {
 pub(super) fn compile_one(name: &str, source: &str) -> Result<Tera, String> {
     let mut tera = engine();
     tera.add_raw_template(name, source).map_err(|e| {
-        let e = explain(&e, name, Stage::Compiling);
+        let e = explain(&e, name, ErrorStage::Compiling);
         format!("{}: {}", e.file, e.why)
     })?;
     Ok(tera)
@@ -245,7 +245,7 @@ pub(super) fn compile_one(name: &str, source: &str) -> Result<Tera, String> {
 
 /// Renders such a template.
 pub(super) fn render_one(tera: &Tera, name: &str, context: &Context) -> Result<String, TemplateError> {
-    tera.render(name, context).map_err(|e| explain(&e, name, Stage::Rendering))
+    tera.render(name, context).map_err(|e| explain(&e, name, ErrorStage::Rendering))
 }
 
 /// An engine that can reach nothing but the context of a template.
@@ -340,26 +340,26 @@ fn compile(tera: &mut Tera, sources: &BTreeMap<String, String>, errors: &mut Vec
         if let Err(e) = engine().add_raw_template(name, source)
             && matches!(e.kind(), ErrorKind::SyntaxError(_))
         {
-            let e = explain(&e, name, Stage::Compiling);
+            let e = explain(&e, name, ErrorStage::Compiling);
             errors.push(format!("template {}: {}", e.file, e.why));
         }
     }
     if errors.is_empty() {
-        let e = explain(&first, "*", Stage::Compiling);
+        let e = explain(&first, "*", ErrorStage::Compiling);
         errors.push(format!("template {}: {}", e.file, e.why));
     }
 }
 
 /// When an error came up.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum ErrorStage {
     Compiling,
     Rendering,
 }
 
 /// File, line and cause of an engine's error. Of what happens while rendering only the names of variables are repeated:
 /// other messages of the engine can hold values.
-fn explain(error: &tera::Error, name: &str, stage: Stage) -> TemplateError {
+fn explain(error: &tera::Error, name: &str, stage: ErrorStage) -> TemplateError {
     match error.kind() {
         ErrorKind::SyntaxError(report) => {
             TemplateError { file: place(report.filename(), report.span().start_line, name), why: report.message().to_owned() }
@@ -377,7 +377,7 @@ fn explain(error: &tera::Error, name: &str, stage: Stage) -> TemplateError {
             TemplateError { file: tpl.clone(), why: "it extends or includes itself".to_owned() }
         }
         // Before anything is rendered there are no values that a message could hold.
-        ErrorKind::Msg(message) if stage == Stage::Compiling => from_report(message, name),
+        ErrorKind::Msg(message) if stage == ErrorStage::Compiling => from_report(message, name),
         _ => TemplateError { file: name.to_owned(), why: "it cannot be used".to_owned() },
     }
 }

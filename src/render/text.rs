@@ -11,7 +11,7 @@
 //!
 //! Failures: a template that cannot be rendered; a text that is too long even so.
 
-use super::context::{Text, View};
+use super::context::{TextNeeds, View};
 use super::draft::{Draft, tera_context};
 use super::templates::File;
 use super::{Parts, RenderError, one_line, sms};
@@ -19,24 +19,24 @@ use crate::contact::PhoneNumber;
 use crate::message::Content;
 
 /// How a text is made to fit, mildest first: names of so many graphemes, each rewritten before, and how much of the ending is left.
-const SHORTER: [(usize, Rewrite, Ending); 6] = [
-    (30, as_it_is, Ending::Whole),
-    (18, as_it_is, Ending::Whole),
-    (18, sms::gsm_only, Ending::Whole),
-    (10, sms::gsm_only, Ending::Whole),
-    (10, sms::gsm_only, Ending::WithoutContact),
-    (10, sms::gsm_only, Ending::HowToStop),
+const SHORTER: [(usize, Rewrite, ClosingLines); 6] = [
+    (30, as_it_is, ClosingLines::Whole),
+    (18, as_it_is, ClosingLines::Whole),
+    (18, sms::gsm_only, ClosingLines::Whole),
+    (10, sms::gsm_only, ClosingLines::Whole),
+    (10, sms::gsm_only, ClosingLines::WithoutContact),
+    (10, sms::gsm_only, ClosingLines::HowToStop),
 ];
 /// Likewise, where nothing of the practice's name can be written in the GSM alphabet: whom a text is from goes before all that the ending says.
-const SHORTER_BUT_NAMED: [(usize, Rewrite, Ending); 8] = [
-    (30, as_it_is, Ending::Whole),
-    (18, as_it_is, Ending::Whole),
-    (18, as_it_is, Ending::WithoutContact),
-    (18, as_it_is, Ending::HowToStop),
-    (18, as_it_is, Ending::Nothing),
-    (10, as_it_is, Ending::Nothing),
-    (18, sms::gsm_only, Ending::Whole),
-    (10, sms::gsm_only, Ending::HowToStop),
+const SHORTER_BUT_NAMED: [(usize, Rewrite, ClosingLines); 8] = [
+    (30, as_it_is, ClosingLines::Whole),
+    (18, as_it_is, ClosingLines::Whole),
+    (18, as_it_is, ClosingLines::WithoutContact),
+    (18, as_it_is, ClosingLines::HowToStop),
+    (18, as_it_is, ClosingLines::Nothing),
+    (10, as_it_is, ClosingLines::Nothing),
+    (18, sms::gsm_only, ClosingLines::Whole),
+    (10, sms::gsm_only, ClosingLines::HowToStop),
 ];
 type Rewrite = fn(&str) -> String;
 
@@ -46,7 +46,7 @@ fn as_it_is(name: &str) -> String {
 
 /// What is left of the ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
+enum ClosingLines {
     Whole,
     WithoutContact,
     HowToStop,
@@ -56,7 +56,7 @@ enum Ending {
 impl Draft<'_> {
     pub(super) fn sms(&self, to: &PhoneNumber) -> Result<(Content, Parts), RenderError> {
         let limit = self.segments_allowed();
-        let full = self.whole(&self.view, Ending::Whole)?;
+        let full = self.whole(&self.view, ClosingLines::Whole)?;
         let mut text = full.clone();
         let name = &self.view.practice.name;
         let steps = if !name.is_empty() && sms::gsm_only(name).is_empty() { &SHORTER_BUT_NAMED[..] } else { &SHORTER[..] };
@@ -82,18 +82,20 @@ impl Draft<'_> {
     }
 
     /// The news and what must stand beside them.
-    fn whole(&self, view: &View, ending: Ending) -> Result<String, RenderError> {
+    fn whole(&self, view: &View, ending: ClosingLines) -> Result<String, RenderError> {
         let library = &self.renderer.library;
         let news = one_line(&library.render(&view.locale, self.folder(), File::Sms, &tera_context(view))?);
         let news = introduced(view, news);
         // Its name says nothing of the kind, be it that of a practice in PALO ALTO.
         let said = news.replace(&sms::fold(&view.practice.name), "").replace(&view.practice.name, "");
-        let left = Text {
-            opt_out: view.text.opt_out && ending != Ending::Nothing && !says_one_of(&said, &HOW_TO_STOP),
-            contact: view.text.contact && ending == Ending::Whole && !news.contains(&view.practice.contact),
-            confirm: view.text.confirm && matches!(ending, Ending::Whole | Ending::WithoutContact) && !says_one_of(&said, &ANSWERS),
+        let left = TextNeeds {
+            opt_out: view.text.opt_out && ending != ClosingLines::Nothing && !says_one_of(&said, &HOW_TO_STOP),
+            contact: view.text.contact && ending == ClosingLines::Whole && !news.contains(&view.practice.contact),
+            confirm: view.text.confirm
+                && matches!(ending, ClosingLines::Whole | ClosingLines::WithoutContact)
+                && !says_one_of(&said, &ANSWERS),
         };
-        if left == Text::default() {
+        if left == TextNeeds::default() {
             return Ok(sms::fold(&news));
         }
         let end = library.render_end(&view.locale, &tera_context(&View { text: left, ..view.clone() }))?;

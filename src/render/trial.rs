@@ -18,7 +18,7 @@ use crate::session::Role;
 
 /// What a template is part of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
+pub enum TemplatePart {
     /// Messages of that kind: a folder of [`kinds`].
     Message(&'static str),
     /// All messages of a language, or of all languages: its own look, its calendar entries.
@@ -35,18 +35,18 @@ pub fn kinds() -> [&'static str; 7] {
 }
 
 /// What a template of that path is part of, and its locale; no locale: of all. `None`: no message uses a file of that name.
-pub fn part_of(file: &str) -> Option<(Part, Option<&str>)> {
+pub fn part_of(file: &str) -> Option<(TemplatePart, Option<&str>)> {
     if !templates::is_used(file) {
         return None;
     }
     let (first, rest) = file.split_once('/')?;
     Some(match first {
-        "layout" => (Part::All, None),
-        "staff" => (Part::Staff, None),
+        "layout" => (TemplatePart::All, None),
+        "staff" => (TemplatePart::Staff, None),
         locale => {
-            let kind = FOLDERS.into_iter().find(|kind| rest.split('/').next() == Some(kind)).map(Part::Message);
-            let answer = || Answer::ALL.into_iter().find(|answer| answer_file(*answer) == rest).map(Part::Answer);
-            (kind.or_else(answer).unwrap_or(Part::All), Some(locale))
+            let kind = FOLDERS.into_iter().find(|kind| rest.split('/').next() == Some(kind)).map(TemplatePart::Message);
+            let answer = || Answer::ALL.into_iter().find(|answer| answer_file(*answer) == rest).map(TemplatePart::Answer);
+            (kind.or_else(answer).unwrap_or(TemplatePart::All), Some(locale))
         }
     })
 }
@@ -93,10 +93,10 @@ impl Renderer {
     /// The part of [`Renderer::lint`] that a template has to do with.
     pub fn lint_of(&self, file: &str) -> Vec<String> {
         match part_of(file) {
-            Some((Part::Message(kind), Some(of))) => lint::run(self, |locale, folder| (locale, folder) == (of, kind)),
-            Some((Part::Answer(_) | Part::Staff, _)) => lint::run(self, |_, _| false),
+            Some((TemplatePart::Message(kind), Some(of))) => lint::run(self, |locale, folder| (locale, folder) == (of, kind)),
+            Some((TemplatePart::Answer(_) | TemplatePart::Staff, _)) => lint::run(self, |_, _| false),
             // A language that has no such ending of its own takes another one's.
-            Some((Part::All, Some(of))) if !file.ends_with(templates::END) => lint::run(self, |locale, _| locale == of),
+            Some((TemplatePart::All, Some(of))) if !file.ends_with(templates::END) => lint::run(self, |locale, _| locale == of),
             _ => self.lint(),
         }
     }

@@ -16,7 +16,7 @@ pub struct Snapshot {
     /// What stands in those that could not be read, for staff who correct them: never logged, never stored.
     pub unread: Vec<UnreadRecord>,
     /// What it says of the sessions that it does not list.
-    pub extent: Extent,
+    pub kind: SnapshotKind,
     /// Of a source that is read in parts (the files of a folder, the lists of hosts): each of them.
     pub parts: Vec<SnapshotPart>,
     /// What the source was asked for, where the configuration says only a part of what it has; empty: all.
@@ -104,14 +104,14 @@ impl Snapshot {
         self.more.count += part.more.count;
         self.more.nameless |= part.more.nameless;
         self.more.sessions.extend(part.more.sessions);
-        if part.extent != Extent::Whole {
-            self.extent = part.extent;
+        if part.kind != SnapshotKind::Full {
+            self.kind = part.kind;
         }
     }
 
     /// A part that could not be read.
     pub fn lost(&mut self, name: String, reason: String) {
-        self.extent = Extent::Part;
+        self.kind = SnapshotKind::Partial;
         self.parts.push(SnapshotPart { name: name.clone(), whole: false, sessions: Vec::new() });
         self.fault(Fault { path: name, reason, session: None, participation: None });
     }
@@ -129,7 +129,7 @@ impl Snapshot {
 
     /// What it does not list is there no more: it is whole, and each record in it says which session it is of.
     pub fn is_whole(&self) -> bool {
-        self.extent == Extent::Whole && !self.is_nameless()
+        self.kind == SnapshotKind::Full && !self.is_nameless()
     }
 
     /// All that could not be used, of sessions and of their people.
@@ -163,14 +163,14 @@ fn grouped(number: usize) -> String {
 
 /// What a snapshot says of the sessions that it does not list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Extent {
+pub enum SnapshotKind {
     /// They are there no more.
     #[default]
-    Whole,
+    Full,
     /// A part of the source could not be read: they may still be there. They count as unchanged, as long as a silent source is believed.
-    Part,
+    Partial,
     /// They are as they were: it tells of a change only.
-    Change,
+    Delta,
 }
 
 /// A record, or a field of one, that could not be used.

@@ -35,8 +35,8 @@ pub struct ScriptEvent {
 #[derive(Debug)]
 pub enum ScriptAct {
     /// The relay's line changes.
-    Relay(Line),
-    Gateway(Line),
+    Relay(ServerState),
+    Gateway(ServerState),
     /// The daemon stops or starts.
     Daemon(bool),
     /// What the source says changes.
@@ -47,7 +47,7 @@ pub enum ScriptAct {
 /// How a server answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Line {
+pub enum ServerState {
     /// As it should.
     Up,
     /// Not at all: the channel is at fault.
@@ -135,8 +135,8 @@ struct RawEvent {
     cancel: Option<i64>,
     remove: Option<i64>,
     participant: Option<ScriptPerson>,
-    relay: Option<Line>,
-    gateway: Option<Line>,
+    relay: Option<ServerState>,
+    gateway: Option<ServerState>,
     daemon: Option<Switch>,
     source: Option<ScriptSource>,
 }

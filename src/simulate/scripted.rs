@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::SLOW;
-use super::script::Line;
+use super::script::ServerState;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use mailparse::MailHeaderMap;
@@ -31,7 +31,7 @@ impl ManualClock {
 /// A relay or gateway that does what the script says.
 pub(super) struct ScriptedTransport {
     pub(super) name: &'static str,
-    pub(super) line: Arc<Mutex<Line>>,
+    pub(super) line: Arc<Mutex<ServerState>>,
     pub(super) clock: Arc<ManualClock>,
 }
 
@@ -47,16 +47,16 @@ impl Transport for ScriptedTransport {
 
     async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
         let line = *self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        if line == Line::Down {
+        if line == ServerState::Down {
             return Outcome::ChannelFault { why: "down, as the script says".to_owned(), after: None };
         }
         if !doubt.pass().await {
             return Outcome::Fenced;
         }
-        if line == Line::Slow {
+        if line == ServerState::Slow {
             self.clock.go_to(self.clock.now() + SLOW);
         }
-        if line == Line::LoseAnswers {
+        if line == ServerState::LoseAnswers {
             return Outcome::Unknown { why: "the answer was lost, as the script says".to_owned() };
         }
         let says = match &message.content {

@@ -7,7 +7,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use super::json::{kept, without_layout};
+use super::json::{stored_record, without_layout};
 use chrono::{DateTime, Utc};
 
 use crate::contact::{ConnectCode, PhoneNumber};
@@ -84,7 +84,7 @@ pub(crate) fn mean_the_same(one: &Session, other: &Session) -> bool {
 
 /// A record that the store kept means what is said now.
 pub(crate) fn still_says(was: &SourceRecord, is: &Session) -> bool {
-    let means_it = || kept(was).is_some_and(|was| mean_the_same(&was, is));
+    let means_it = || stored_record(was).is_some_and(|was| mean_the_same(&was, is));
     was.taken_for == is.record.taken_for && (same(&was.text, &is.record.text) || means_it())
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::http::Api;
-use super::same::{Memory, Print, Said};
+use super::same::{LastWalked, Print, SourceRead};
 use super::words::Dictionary;
 use super::{file, meaning, push};
 use crate::session::Snapshot;
@@ -25,7 +25,7 @@ pub struct Source {
     /// The only node that reads it.
     pub node: Option<String>,
     /// What it said when it was last walked.
-    pub memory: Arc<Memory>,
+    pub memory: Arc<LastWalked>,
 }
 
 /// A source's kind and its own settings.
@@ -66,7 +66,12 @@ impl Source {
     }
 
     /// The same, unless it is what it was. `early`: what a file said when the start read it.
-    pub async fn read_since(&self, last: Option<Print>, early: Option<(Snapshot, Print)>, now: DateTime<Utc>) -> Result<Said, String> {
+    pub async fn read_since(
+        &self,
+        last: Option<Print>,
+        early: Option<(Snapshot, Print)>,
+        now: DateTime<Utc>,
+    ) -> Result<SourceRead, String> {
         let said = match &self.kind {
             SourceKind::File(settings) => {
                 let (early, print) = early.filter(|_| last.is_none()).unzip();
@@ -74,7 +79,7 @@ impl Source {
                 let reading = tokio::task::spawn_blocking(move || file::read_since(&settings, last.as_ref(), now));
                 let said = reading.await.unwrap_or_else(|e| Err(e.to_string()));
                 match (said, early) {
-                    (Ok(Said::Same(print)), Some(early)) => Ok(Said::Now(early, Some(print))),
+                    (Ok(SourceRead::Same(print)), Some(early)) => Ok(SourceRead::Now(early, Some(print))),
                     (said, _) => said,
                 }
             }
@@ -82,11 +87,11 @@ impl Source {
             SourceKind::Push(_) => Err(unasked()),
         }?;
         Ok(match said {
-            Said::Now(mut snapshot, print) => {
+            SourceRead::Now(mut snapshot, print) => {
                 meaning::apply(&mut snapshot, &self.words);
-                Said::Now(snapshot, print)
+                SourceRead::Now(snapshot, print)
             }
-            Said::Same(print) => Said::Same(print),
+            SourceRead::Same(print) => SourceRead::Same(print),
         })
     }
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use super::json::{self, BODY_MAX};
-use super::same::{self, Mark, Part, Print, Said};
-use crate::session::{Extent, Snapshot};
+use super::same::{self, FileStamp, Part, Print, SourceRead};
+use crate::session::{Snapshot, SnapshotKind};
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -19,25 +19,25 @@ pub struct Settings {
 
 /// Reads a file or a folder. The error names the file, the place in it, what was found and what was expected.
 pub fn read(settings: &Settings) -> Result<Snapshot, String> {
-    read_telling(settings, &|_, _| {})
+    read_with_progress(settings, &|_, _| {})
 }
 
 /// Likewise; `progress` is told files of a folder: read, and all.
-pub fn read_telling(settings: &Settings, progress: &dyn Fn(u64, u64)) -> Result<Snapshot, String> {
+pub fn read_with_progress(settings: &Settings, progress: &dyn Fn(u64, u64)) -> Result<Snapshot, String> {
     read_all(settings, DateTime::UNIX_EPOCH, progress).map(|(snapshot, _)| snapshot)
 }
 
 /// Reads it, unless it is what it was. `now` is when.
-pub fn read_since(settings: &Settings, last: Option<&Print>, now: DateTime<Utc>) -> Result<Said, String> {
+pub fn read_since(settings: &Settings, last: Option<&Print>, now: DateTime<Utc>) -> Result<SourceRead, String> {
     if let Some(last) = last
         && let Some(print) = same_as(settings, last, now)?
     {
-        return Ok(Said::Same(print));
+        return Ok(SourceRead::Same(print));
     }
     let (snapshot, print) = read_all(settings, now, &|_, _| {})?;
     // What could not be read may be readable the next time.
-    let print = (snapshot.extent == Extent::Whole).then_some(print);
-    Ok(Said::Now(snapshot, print))
+    let print = (snapshot.kind == SnapshotKind::Full).then_some(print);
+    Ok(SourceRead::Now(snapshot, print))
 }
 
 /// What it is known by now, if it is what it was. Only files whose marks cannot be trusted are read.
@@ -51,7 +51,7 @@ fn same_as(settings: &Settings, last: &Print, now: DateTime<Utc>) -> Result<Opti
 
 fn part_as(file: &Path, before: &Part, now: DateTime<Utc>) -> Option<Part> {
     let meta = std::fs::metadata(file).ok().filter(|meta| name(file) == before.name && meta.len() <= BODY_MAX as u64)?;
-    let mark = Mark::of(&meta, now);
+    let mark = FileStamp::of(&meta, now);
     let same =
         before.mark.is_some_and(|then| mark.is_same(then)) || std::fs::read(file).is_ok_and(|bytes| same::digest(&bytes) == before.digest);
     same.then(|| Part { mark: Some(mark), ..before.clone() })
@@ -77,7 +77,7 @@ fn read_file(path: &Path, now: DateTime<Utc>) -> Result<(Snapshot, Part), String
         return Err(says(format!("has {} bytes; expected at most {BODY_MAX} (32 MiB)", meta.len())));
     }
     let bytes = std::fs::read(path).map_err(|e| says(format!("cannot be read: {e}")))?;
-    let part = Part { name: name(path), mark: Some(Mark::of(&meta, now)), digest: same::digest(&bytes) };
+    let part = Part { name: name(path), mark: Some(FileStamp::of(&meta, now)), digest: same::digest(&bytes) };
     Ok((json::parse(&bytes).map_err(|refusal| says(refusal.to_string()))?, part))
 }
 

@@ -15,11 +15,11 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::json::{self, BODY_MAX};
-use super::same::{self, Part, Print, Said};
+use super::same::{self, Part, Print, SourceRead};
 use crate::http_client;
 use crate::outcome::redacted;
 use crate::retry::channel_pause;
-use crate::session::{Extent, Snapshot};
+use crate::session::{Snapshot, SnapshotKind};
 
 /// The provider's own address.
 pub const URL: &str = "https://api.securevideo.com";
@@ -75,13 +75,13 @@ impl Api {
     /// What the API lists now. The error says where, what was answered, and what was expected; it holds no secret.
     pub async fn read(&self) -> Result<Snapshot, String> {
         match self.read_since(None).await? {
-            Said::Now(snapshot, _) => Ok(snapshot),
-            Said::Same(_) => Err("nothing was read before".to_owned()),
+            SourceRead::Now(snapshot, _) => Ok(snapshot),
+            SourceRead::Same(_) => Err("nothing was read before".to_owned()),
         }
     }
 
     /// The same, unless it is what it was.
-    pub async fn read_since(&self, last: Option<&Print>) -> Result<Said, String> {
+    pub async fn read_since(&self, last: Option<&Print>) -> Result<SourceRead, String> {
         let paths = if self.settings.hosts.is_empty() {
             vec!["/session".to_owned()]
         } else {
@@ -97,7 +97,7 @@ impl Api {
         };
         let print = bodies.iter().map(part).collect::<Option<Vec<Part>>>().map(Print);
         if print.is_some() && print.as_ref() == last {
-            return Ok(Said::Same(print.unwrap_or_default()));
+            return Ok(SourceRead::Same(print.unwrap_or_default()));
         }
         let mut snapshot = if self.settings.hosts.is_empty() {
             let (path, body) = bodies.pop().ok_or("nothing was asked")?;
@@ -109,8 +109,8 @@ impl Api {
             [] => "all hosts".to_owned(),
             hosts => format!("hosts {}", hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
         };
-        let print = print.filter(|_| snapshot.extent == Extent::Whole);
-        Ok(Said::Now(snapshot, print))
+        let print = print.filter(|_| snapshot.kind == SnapshotKind::Full);
+        Ok(SourceRead::Now(snapshot, print))
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {

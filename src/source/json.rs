@@ -13,7 +13,7 @@ use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, Timelike, Utc};
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
-use super::record::{Found, Record};
+use super::record::{RawField, Record};
 use super::words::{self, Meaning};
 use crate::contact::{ConnectCode, Passkey, PersonName};
 use crate::session::{
@@ -31,14 +31,14 @@ const DURATION_MAX: i64 = 24 * 60;
 
 /// A body that is not Session JSON at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct NotSessionJson {
     /// Line and column, from 1, where that is known.
     pub place: Option<(usize, usize)>,
     /// What was found and what was expected.
     pub why: String,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for NotSessionJson {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.place {
             Some((line, column)) => write!(f, "line {line}, column {column}: {}", self.why),
@@ -47,13 +47,13 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for NotSessionJson {}
 
 /// What a body should have been.
 const EXPECTED: &str = "expected an array of sessions, or one session";
 
 /// Reads one session's record, which the store kept, and takes it for what it was taken for. `None`: it is none.
-pub fn kept(record: &SourceRecord) -> Option<Session> {
+pub fn stored_record(record: &SourceRecord) -> Option<Session> {
     let mut session = session(serde_json::from_str(&record.text).ok()?, "").ok()?;
     if let Some(taken_for) = record.taken_for {
         (session.cancelled, session.standing) = taken_for.stands();
@@ -100,7 +100,7 @@ pub(crate) fn without_layout(json: &str) -> Cow<'_, str> {
     if from == 0 { Cow::Borrowed(json) } else { Cow::Owned(out + &json[from..]) }
 }
 
-pub fn parse(bytes: &[u8]) -> Result<Snapshot, Refusal> {
+pub fn parse(bytes: &[u8]) -> Result<Snapshot, NotSessionJson> {
     let text = text_of(bytes)?;
     match text.trim_start().bytes().next() {
         Some(b'[') => array(text),
@@ -111,12 +111,12 @@ pub fn parse(bytes: &[u8]) -> Result<Snapshot, Refusal> {
     }
 }
 
-fn refuse(why: String) -> Refusal {
-    Refusal { place: None, why }
+fn refuse(why: String) -> NotSessionJson {
+    NotSessionJson { place: None, why }
 }
 
 /// UTF-8, with or without a byte order mark.
-fn text_of(bytes: &[u8]) -> Result<&str, Refusal> {
+fn text_of(bytes: &[u8]) -> Result<&str, NotSessionJson> {
     if bytes.len() > BODY_MAX {
         return Err(refuse(format!("has {} bytes; expected at most {BODY_MAX} (32 MiB)", bytes.len())));
     }
@@ -128,11 +128,11 @@ fn text_of(bytes: &[u8]) -> Result<&str, Refusal> {
         let before = &bytes[..e.valid_up_to()];
         let line = before.iter().filter(|b| **b == b'\n').count() + 1;
         let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
-        Refusal { place: Some((line, column)), why: format!("is not UTF-8: byte {} cannot stand there", e.valid_up_to()) }
+        NotSessionJson { place: Some((line, column)), why: format!("is not UTF-8: byte {} cannot stand there", e.valid_up_to()) }
     })
 }
 
-fn syntax(e: &serde_json::Error) -> Refusal {
+fn syntax(e: &serde_json::Error) -> NotSessionJson {
     let said = e.to_string();
     let why = said.split(" at line ").next().unwrap_or_default();
     let why = if e.is_eof() {
@@ -140,10 +140,10 @@ fn syntax(e: &serde_json::Error) -> Refusal {
     } else {
         format!("is not JSON: {why}")
     };
-    Refusal { place: Some((e.line(), e.column())), why }
+    NotSessionJson { place: Some((e.line(), e.column())), why }
 }
 
-fn array(text: &str) -> Result<Snapshot, Refusal> {
+fn array(text: &str) -> Result<Snapshot, NotSessionJson> {
     let records: Vec<&RawValue> = serde_json::from_str(text).map_err(|e| syntax(&e))?;
     if records.len() > SESSIONS_MAX {
         return Err(refuse(format!("has {} sessions; expected at most {SESSIONS_MAX}", records.len())));
@@ -161,7 +161,7 @@ fn array(text: &str) -> Result<Snapshot, Refusal> {
     Ok(snapshot)
 }
 
-fn object(text: &str) -> Result<Snapshot, Refusal> {
+fn object(text: &str) -> Result<Snapshot, NotSessionJson> {
     let record: &RawValue = serde_json::from_str(text).map_err(|e| syntax(&e))?;
     let fields = Record::read(record, "").map_err(|fault| refuse(fault.reason))?;
     if !["SessionId", "ScheduleTs", "Participants"].iter().any(|key| fields.has(key)) {
@@ -287,7 +287,7 @@ fn read_participant(record: &Record<'_>, id: ParticipationId, position: usize) -
     })
 }
 
-fn auto_deliver(found: &Found<'_>) -> Option<AutoDeliver> {
+fn auto_deliver(found: &RawField<'_>) -> Option<AutoDeliver> {
     match found.as_text()?.as_ref() {
         "E" => Some(AutoDeliver::Email),
         "S" => Some(AutoDeliver::Sms),
@@ -296,22 +296,22 @@ fn auto_deliver(found: &Found<'_>) -> Option<AutoDeliver> {
     }
 }
 
-fn code(found: &Found<'_>) -> Option<ConnectCode> {
+fn code(found: &RawField<'_>) -> Option<ConnectCode> {
     ConnectCode::parse(found.as_digits()?.as_ref())
 }
 
 /// A code however it is written: of a record at fault, whose fault that may be.
-fn any_code(found: &Found<'_>) -> Option<ConnectCode> {
+fn any_code(found: &RawField<'_>) -> Option<ConnectCode> {
     let digits = |text: std::borrow::Cow<'_, str>| text.chars().filter(char::is_ascii_digit).collect::<String>();
     code(found).or_else(|| ConnectCode::parse(&digits(found.as_text()?)))
 }
 
-fn passkey(found: &Found<'_>) -> Option<Passkey> {
+fn passkey(found: &RawField<'_>) -> Option<Passkey> {
     Passkey::parse(found.as_text()?.trim()).ok().flatten()
 }
 
 /// A field that need not be set: unset it is missing, null, an empty text, or the first moment of the calendar (as .NET writes a time that is none).
-fn set<'r, T>(record: &Record<'r>, key: &str, expected: &str, read: impl Fn(&Found<'r>) -> Option<T>) -> Result<Option<T>, Fault> {
+fn set<'r, T>(record: &Record<'r>, key: &str, expected: &str, read: impl Fn(&RawField<'r>) -> Option<T>) -> Result<Option<T>, Fault> {
     let text = record.text(key).ok().flatten();
     if text.is_some_and(|text| text.trim().is_empty() || text.trim().starts_with("0001-01-01T00:00:00")) {
         return Ok(None);
@@ -320,27 +320,27 @@ fn set<'r, T>(record: &Record<'r>, key: &str, expected: &str, read: impl Fn(&Fou
 }
 
 /// Whether it is one: 0 and an empty text are none.
-fn user_id(found: &Found<'_>) -> Option<bool> {
+fn user_id(found: &RawField<'_>) -> Option<bool> {
     let text = found.as_digits().or_else(|| found.as_text())?;
     Some(!text.trim().trim_start_matches('0').is_empty())
 }
 
-fn digits_or_text(found: &Found<'_>) -> Option<String> {
+fn digits_or_text(found: &RawField<'_>) -> Option<String> {
     found.as_digits().or_else(|| found.as_text()).map(std::borrow::Cow::into_owned)
 }
 
-fn amount(found: &Found<'_>) -> Option<Decimal> {
+fn amount(found: &RawField<'_>) -> Option<Decimal> {
     let written = found.as_number().or_else(|| found.as_text())?;
     Decimal::from_str_exact(written.trim()).ok().filter(|d| !d.is_sign_negative())
 }
 
-fn duration(found: &Found<'_>) -> Option<TimeDelta> {
+fn duration(found: &RawField<'_>) -> Option<TimeDelta> {
     let minutes: i64 = found.as_digits()?.parse().ok()?;
     (1..=DURATION_MAX).contains(&minutes).then(|| TimeDelta::minutes(minutes))
 }
 
 /// RFC 3339, where a missing offset means UTC. Fractions of a second are dropped; there is no second 60.
-fn time(found: &Found<'_>) -> Option<DateTime<Utc>> {
+fn time(found: &RawField<'_>) -> Option<DateTime<Utc>> {
     // The days at which exporters' calendars begin and end stand for none.
     instant(&found.as_text()?).filter(|at| at.year() < 9999 && at.date_naive() != DateTime::UNIX_EPOCH.date_naive())
 }

@@ -56,7 +56,7 @@ fn as_kept(mut session: Session) -> Session {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{json, kept, meaning, words};
+    use super::super::{json, meaning, stored, words};
     use super::*;
     use crate::contact::ConnectCode;
     use crate::session::stored::{StoredSession, Touch};
@@ -121,11 +121,11 @@ mod tests {
         for session in &snapshot.sessions {
             let stored = stored(session);
             let given = just_read.take(stored.id, &stored.record).expect("it was just read");
-            assert_eq!(told(&given), told(&json::kept(&stored.record).unwrap()));
+            assert_eq!(told(&given), told(&json::stored_record(&stored.record).unwrap()));
             assert!(just_read.take(stored.id, &stored.record).is_none(), "once");
             just_read.put(session);
-            let whole = kept::session_just_read(&stored, &just_read).unwrap();
-            assert_eq!(told(&whole), told(&kept::session(&stored).unwrap()));
+            let whole = stored::session_just_read(&stored, &just_read).unwrap();
+            assert_eq!(told(&whole), told(&stored::session(&stored).unwrap()));
         }
     }
 
@@ -134,7 +134,7 @@ mod tests {
         let (before, after) = (list(&[FULL]), list(&[&FULL.replace("000000071", "000000072")]));
         let just_read = JustRead::default();
         just_read.put(&before.sessions[0]);
-        let read = kept::session_just_read(&stored(&after.sessions[0]), &just_read).unwrap();
+        let read = stored::session_just_read(&stored(&after.sessions[0]), &just_read).unwrap();
         assert_eq!(read.participants[1].code.map(ConnectCode::expose).as_deref(), Some("000000072"));
         just_read.put(&before.sessions[0]);
         just_read.forget();

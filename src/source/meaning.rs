@@ -79,7 +79,7 @@ mod tests {
             apply(&mut snapshot, with);
             let session = &snapshot.sessions[0];
             assert_eq!((session.cancelled, session.standing), (cancelled, standing), "{kind}");
-            let kept = json::kept(&session.record).unwrap();
+            let kept = json::stored_record(&session.record).unwrap();
             assert_eq!((kept.cancelled, kept.standing), (cancelled, standing), "{kind}, as the store keeps it");
             let told: Vec<&str> = snapshot.faults.iter().map(|f| f.path.as_str()).collect();
             assert_eq!(told, if standing == Standing::Unknown { vec!["SessionId 1.ScheduleType"] } else { vec![] }, "{kind}");
@@ -92,7 +92,7 @@ mod tests {
             r#"[{"SessionId":1,"ScheduleTs":"2026-11-26T15:00:00","ScheduleType":"Draft","PunctualMeaning":"live","Participants":[]}]"#;
         let mut snapshot = json::parse(body.as_bytes()).unwrap();
         apply(&mut snapshot, &Dictionary::default());
-        assert_eq!(json::kept(&snapshot.sessions[0].record).unwrap().standing, Standing::Unknown);
+        assert_eq!(json::stored_record(&snapshot.sessions[0].record).unwrap().standing, Standing::Unknown);
     }
 
     #[test]

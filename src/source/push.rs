@@ -1,6 +1,6 @@
 //! `kind = "push"`: another system says what changed, over HTTP.
 //!
-//! In: an [`Offer`], and what the store holds of the source. Out: the [`Snapshot`] that a walk takes, and what is wrong with the offered records.
+//! In: an [`PushedBody`], and what the store holds of the source. Out: the [`Snapshot`] that a walk takes, and what is wrong with the offered records.
 //! A whole list is a snapshot like any other. One session, or the end of one, is merged into the last: it is *partial*, so that what else the
 //! source said stands unchanged, and every session that shares a code or a participation with it is in it, so that a code that two people now have is
 //! seen.
@@ -16,7 +16,7 @@ use secrecy::SecretString;
 use super::ambiguity::{self, Exclusive};
 use super::json;
 use crate::session::stored::StoredSession;
-use crate::session::{Extent, Fault, Presence, Session, SessionId, Snapshot, SourceRecord, TakenFor};
+use crate::session::{Fault, Presence, Session, SessionId, Snapshot, SnapshotKind, SourceRecord, TakenFor};
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -25,7 +25,7 @@ pub struct Settings {
 }
 
 #[derive(Clone)]
-pub enum Offer {
+pub enum PushedBody {
     /// All sessions: what is not in it is listed no more.
     Whole(Vec<u8>),
     /// One session, new or changed.
@@ -34,7 +34,7 @@ pub enum Offer {
     Cancel(SessionId),
 }
 
-impl Offer {
+impl PushedBody {
     /// What its session claims; nothing, if it cannot be read or is as it was.
     pub fn claims(&self, now: DateTime<Utc>) -> Vec<Exclusive> {
         match self {
@@ -66,7 +66,7 @@ pub struct StoredSource {
 
 /// Why nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum PushRefused {
     /// It is no Session JSON, or not that of the named session.
     #[error("{0}")]
     Unusable(String),
@@ -90,14 +90,14 @@ pub struct AcceptedPush {
 }
 
 /// Makes the next snapshot of what is offered and of what is held.
-pub fn take(offer: &Offer, held: &StoredSource, now: DateTime<Utc>) -> Result<AcceptedPush, Refused> {
+pub fn take(offer: &PushedBody, held: &StoredSource, now: DateTime<Utc>) -> Result<AcceptedPush, PushRefused> {
     let session = match offer {
-        Offer::Whole(body) => return whole(body, held, now),
-        Offer::One(id, body) => {
+        PushedBody::Whole(body) => return whole(body, held, now),
+        PushedBody::One(id, body) => {
             mergeable(held)?;
             one(*id, body)?
         }
-        Offer::Cancel(id) => {
+        PushedBody::Cancel(id) => {
             mergeable(held)?;
             cancelled(*id, held)?
         }
@@ -115,8 +115,8 @@ pub fn last(held: &[StoredSession], now: DateTime<Utc>) -> Snapshot {
 
 /// A list. What was cancelled by name stays so, although lists tell it no more; but nothing is added to a list of nothing, which the guard
 /// must see as such.
-fn whole(body: &[u8], held: &StoredSource, now: DateTime<Utc>) -> Result<AcceptedPush, Refused> {
-    let mut snapshot = json::parse(body).map_err(|refusal| Refused::Unusable(format!("the body: {refusal}")))?;
+fn whole(body: &[u8], held: &StoredSource, now: DateTime<Utc>) -> Result<AcceptedPush, PushRefused> {
+    let mut snapshot = json::parse(body).map_err(|refusal| PushRefused::Unusable(format!("the body: {refusal}")))?;
     let faults = faults_of(&snapshot);
     if !snapshot.sessions.is_empty() {
         let named: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).chain(snapshot.unreadable()).collect();
@@ -127,39 +127,41 @@ fn whole(body: &[u8], held: &StoredSource, now: DateTime<Utc>) -> Result<Accepte
     Ok(AcceptedPush { snapshot, faults })
 }
 
-fn mergeable(held: &StoredSource) -> Result<(), Refused> {
+fn mergeable(held: &StoredSource) -> Result<(), PushRefused> {
     if !held.filled {
-        return Err(Refused::Conflict("no list of this source was taken yet: put the whole list first, if only an empty one".to_owned()));
+        return Err(PushRefused::Conflict(
+            "no list of this source was taken yet: put the whole list first, if only an empty one".to_owned(),
+        ));
     }
     if held.guarded > 0 {
         let why = format!(
             "{} sessions wait for an operator (punctual guard), and a single change would lose what they wait for: put the whole list",
             held.guarded
         );
-        return Err(Refused::Conflict(why));
+        return Err(PushRefused::Conflict(why));
     }
     Ok(())
 }
 
 /// The one session of that id.
-fn one(id: SessionId, body: &[u8]) -> Result<Session, Refused> {
-    let mut snapshot = json::parse(body).map_err(|refusal| Refused::Unusable(format!("the body: {refusal}")))?;
+fn one(id: SessionId, body: &[u8]) -> Result<Session, PushRefused> {
+    let mut snapshot = json::parse(body).map_err(|refusal| PushRefused::Unusable(format!("the body: {refusal}")))?;
     if let Some(fault) = snapshot.faults.pop() {
-        return Err(Refused::Record(fault));
+        return Err(PushRefused::Record(fault));
     }
     match (snapshot.sessions.pop(), snapshot.sessions.is_empty()) {
         (Some(session), true) if session.id == id => Ok(session),
-        (Some(session), true) => Err(Refused::Unusable(format!("SessionId: found {}; expected {id}, as in the address", session.id))),
-        _ => Err(Refused::Unusable("the body: expected one session".to_owned())),
+        (Some(session), true) => Err(PushRefused::Unusable(format!("SessionId: found {}; expected {id}, as in the address", session.id))),
+        _ => Err(PushRefused::Unusable("the body: expected one session".to_owned())),
     }
 }
 
 /// The session as it was last said, but cancelled.
-fn cancelled(id: SessionId, held: &StoredSource) -> Result<Session, Refused> {
-    let stored = held.sessions.iter().find(|s| s.id == id).ok_or(Refused::Unknown(id))?;
-    let unclear = || Refused::Conflict(format!("session {id} was last said twice, with different content: put it first"));
+fn cancelled(id: SessionId, held: &StoredSource) -> Result<Session, PushRefused> {
+    let stored = held.sessions.iter().find(|s| s.id == id).ok_or(PushRefused::Unknown(id))?;
+    let unclear = || PushRefused::Conflict(format!("session {id} was last said twice, with different content: put it first"));
     let record = SourceRecord { taken_for: Some(TakenFor::Withdrawn), ..stored.record.clone() };
-    json::kept(&record).ok_or_else(unclear)
+    json::stored_record(&record).ok_or_else(unclear)
 }
 
 /// What it may concern as it was, with that session in place of what it was.
@@ -173,7 +175,7 @@ fn merged(session: Session, held: &StoredSource, now: DateTime<Utc>) -> Accepted
     snapshot.sessions.retain(|s| s.presence == Presence::Listed);
     let present: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
     snapshot.faults = held.faults.iter().filter(|f| f.session.is_none_or(|s| !present.contains(&s))).cloned().collect();
-    snapshot.extent = Extent::Change;
+    snapshot.kind = SnapshotKind::Delta;
     AcceptedPush { snapshot, faults }
 }
 
@@ -183,7 +185,7 @@ fn faults_of(snapshot: &Snapshot) -> Vec<Fault> {
 
 /// A session without those whom the source lists no more. `None`: it cannot be read.
 fn as_said(stored: &StoredSession) -> Option<Session> {
-    Some(Session { presence: stored.presence, ..json::kept(&stored.record)? })
+    Some(Session { presence: stored.presence, ..json::stored_record(&stored.record)? })
 }
 
 #[cfg(test)]
@@ -224,7 +226,7 @@ mod tests {
     }
 
     fn put(id: i64, people: &[(i64, i64)], held: &StoredSource) -> AcceptedPush {
-        take(&Offer::One(SessionId(id), record(id, people).text.into_bytes()), held, NOW).unwrap()
+        take(&PushedBody::One(SessionId(id), record(id, people).text.into_bytes()), held, NOW).unwrap()
     }
 
     const CODE: i64 = 111_111_111;
@@ -238,8 +240,8 @@ mod tests {
         held.sessions[0].departed = vec![departed];
         let taken = put(2, &[(20, 3 + CODE)], &held);
         assert_eq!(listed(&taken), [(1, vec![(10, false)]), (2, vec![(20, false)])]);
-        assert_eq!(taken.snapshot.extent, Extent::Change);
-        let cancelled = take(&Offer::Cancel(SessionId(1)), &held, NOW).unwrap();
+        assert_eq!(taken.snapshot.kind, SnapshotKind::Delta);
+        let cancelled = take(&PushedBody::Cancel(SessionId(1)), &held, NOW).unwrap();
         assert_eq!(listed(&cancelled), [(1, vec![(10, false)])]);
         assert_eq!(listed(&AcceptedPush { snapshot: last(&held.sessions, NOW), ..AcceptedPush::default() }), [(1, vec![(10, false)])]);
     }
@@ -257,7 +259,7 @@ mod tests {
     fn a_cancelled_session_is_listed_again() {
         let mut held = held(&[(1, record(1, &[(10, CODE)]))]);
         held.sessions[0].presence = Presence::Absent;
-        let taken = take(&Offer::Cancel(SessionId(1)), &held, NOW).unwrap();
+        let taken = take(&PushedBody::Cancel(SessionId(1)), &held, NOW).unwrap();
         let session = &taken.snapshot.sessions[0];
         assert_eq!((session.cancelled, session.presence), (true, Presence::Listed));
     }
@@ -279,11 +281,11 @@ mod tests {
     #[test]
     fn a_list_keeps_what_was_cancelled_by_name_until_it_has_begun() {
         let stored = held(&[(1, record(1, &[(10, CODE)]))]);
-        let cancelled = take(&Offer::Cancel(SessionId(1)), &stored, NOW).unwrap().snapshot.sessions[0].record.clone();
+        let cancelled = take(&PushedBody::Cancel(SessionId(1)), &stored, NOW).unwrap().snapshot.sessions[0].record.clone();
         let held = held(&[(1, cancelled), (2, record(2, &[(20, 2 + CODE)]))]);
         let list = |body: String, now| {
-            let taken = take(&Offer::Whole(body.into_bytes()), &held, now).unwrap();
-            assert_eq!(taken.snapshot.extent, Extent::Whole);
+            let taken = take(&PushedBody::Whole(body.into_bytes()), &held, now).unwrap();
+            assert_eq!(taken.snapshot.kind, SnapshotKind::Full);
             taken.snapshot.sessions.iter().map(|s| (s.id.0, s.cancelled)).collect::<Vec<_>>()
         };
         let other = format!("[{}]", record(3, &[(30, 3 + CODE)]).text);

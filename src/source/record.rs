@@ -19,13 +19,13 @@ pub(super) struct Record<'r> {
 }
 
 /// A value, unread.
-pub(super) struct Found<'r>(&'r str);
+pub(super) struct RawField<'r>(&'r str);
 
 impl<'r> Record<'r> {
     /// Reads the names of an object's fields.
     pub(super) fn read(raw: &'r RawValue, path: &'r str) -> Result<Self, Fault> {
         let wrong = |reason: String| Fault { path: path.to_owned(), reason, session: None, participation: None };
-        let kind = Found(raw.get()).kind();
+        let kind = RawField(raw.get()).kind();
         if kind != "an object" {
             return Err(wrong(format!("found {kind}; expected an object")));
         }
@@ -50,7 +50,7 @@ impl<'r> Record<'r> {
     }
 
     /// A field; null is none. A key that stands twice is a fault: nobody can know which one is meant.
-    fn get(&self, key: &str) -> Result<Option<Found<'r>>, Fault> {
+    fn get(&self, key: &str) -> Result<Option<RawField<'r>>, Fault> {
         let mut found = self.fields.iter().filter(|(name, _)| name == key);
         let first = found.next();
         if found.next().is_some() {
@@ -61,12 +61,12 @@ impl<'r> Record<'r> {
             Some(text) if text.len() > STRING_MAX && text.starts_with('"') => {
                 Err(self.fault(key, &format!("has {} bytes; expected at most {STRING_MAX}", text.len())))
             }
-            Some(text) => Ok(Some(Found(text))),
+            Some(text) => Ok(Some(RawField(text))),
         }
     }
 
     /// A field that may be missing, read by `read`.
-    pub(super) fn optional<T>(&self, key: &str, expected: &str, read: impl Fn(&Found<'r>) -> Option<T>) -> Result<Option<T>, Fault> {
+    pub(super) fn optional<T>(&self, key: &str, expected: &str, read: impl Fn(&RawField<'r>) -> Option<T>) -> Result<Option<T>, Fault> {
         let Some(found) = self.get(key)? else { return Ok(None) };
         match read(&found) {
             Some(value) => Ok(Some(value)),
@@ -75,7 +75,7 @@ impl<'r> Record<'r> {
     }
 
     /// A field that must be there.
-    pub(super) fn required<T>(&self, key: &str, expected: &str, read: impl Fn(&Found<'r>) -> Option<T>) -> Result<T, Fault> {
+    pub(super) fn required<T>(&self, key: &str, expected: &str, read: impl Fn(&RawField<'r>) -> Option<T>) -> Result<T, Fault> {
         self.optional(key, expected, read)?.ok_or_else(|| self.fault(key, &format!("is missing; expected {expected}")))
     }
 
@@ -95,7 +95,7 @@ impl<'r> Record<'r> {
     }
 }
 
-impl<'r> Found<'r> {
+impl<'r> RawField<'r> {
     pub(super) fn kind(&self) -> &'static str {
         match self.0.bytes().next() {
             Some(b'{') => "an object",
@@ -120,8 +120,8 @@ impl<'r> Found<'r> {
 
     pub(super) fn as_text(&self) -> Option<Cow<'r, str>> {
         #[derive(Deserialize)]
-        struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
-        if self.0.starts_with('"') { serde_json::from_str::<Text<'r>>(self.0).ok().map(|t| t.0) } else { None }
+        struct JsonText<'t>(#[serde(borrow)] Cow<'t, str>);
+        if self.0.starts_with('"') { serde_json::from_str::<JsonText<'r>>(self.0).ok().map(|t| t.0) } else { None }
     }
 
     /// A number as written.
@@ -142,7 +142,7 @@ impl<'de: 'r, 'r> Deserialize<'de> for Fields<'r> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Collect;
         #[derive(Deserialize)]
-        struct Name<'n>(#[serde(borrow)] Cow<'n, str>);
+        struct FieldName<'n>(#[serde(borrow)] Cow<'n, str>);
         impl<'de> Visitor<'de> for Collect {
             type Value = Fields<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,7 +150,7 @@ impl<'de: 'r, 'r> Deserialize<'de> for Fields<'r> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields = Vec::with_capacity(map.size_hint().unwrap_or(16));
-                while let Some(Name(name)) = map.next_key()? {
+                while let Some(FieldName(name)) = map.next_key()? {
                     fields.push((name, map.next_value()?));
                 }
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}

@@ -16,7 +16,7 @@ use crate::session::Snapshot;
 const SETTLES: TimeDelta = TimeDelta::seconds(5);
 
 /// What a source says.
-pub enum Said {
+pub enum SourceRead {
     /// What it said when it was last walked; with what it is known by now.
     Same(Print),
     /// This; with what it is known by, if it may be the same one day.
@@ -33,13 +33,13 @@ pub(super) struct Part {
     /// Its name in the folder, or its path.
     pub(super) name: String,
     /// `None`: the source is no file.
-    pub(super) mark: Option<Mark>,
+    pub(super) mark: Option<FileStamp>,
     pub(super) digest: [u8; 32],
 }
 
 /// What a file is known by without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct FileStamp {
     file: (u64, u64),
     size: u64,
     written: (i64, i64),
@@ -48,7 +48,7 @@ pub(super) struct Mark {
     settled: bool,
 }
 
-impl Mark {
+impl FileStamp {
     pub(super) fn of(meta: &Metadata, now: DateTime<Utc>) -> Self {
         let written = (meta.mtime(), meta.mtime_nsec());
         let at = DateTime::from_timestamp(written.0, 0);
@@ -73,9 +73,9 @@ pub(super) fn digest(bytes: &[u8]) -> [u8; 32] {
 
 /// What a source was when this process last walked it.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<Option<(Print, i64)>>);
+pub struct LastWalked(Mutex<Option<(Print, i64)>>);
 
-impl Memory {
+impl LastWalked {
     /// `None`: it was not walked, or it cannot be known again, or that walk was not the source's last one ([`crate::outbox::Rest::walks`]).
     pub fn last(&self, walks: i64) -> Option<Print> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);

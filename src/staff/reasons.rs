@@ -5,7 +5,7 @@ use crate::notice::Reason;
 
 /// A reason in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Words {
+pub struct ReasonWords {
     /// What happened: a sentence without a period.
     pub what: &'static str,
     /// What somebody at the front desk can do, on the pages; `None`: nothing, or nothing there.
@@ -15,9 +15,9 @@ pub struct Words {
 }
 
 /// The words for a reason.
-pub fn of(reason: Reason) -> Words {
+pub fn of(reason: Reason) -> ReasonWords {
     let row = TABLE.iter().find(|(of, _)| *of == reason);
-    row.map_or(Words { what: reason.as_str(), remedy: None, advice: LOOK }, |(_, words)| *words)
+    row.map_or(ReasonWords { what: reason.as_str(), remedy: None, advice: LOOK }, |(_, words)| *words)
 }
 
 /// What to do about a guard.
@@ -25,11 +25,11 @@ pub(super) const GUARD: &str = "Is that right? Then run `punctual guard accept`.
 /// Where no staff need act.
 const LOOK: &str = "Look with `punctual why`.";
 
-const fn row(reason: Reason, what: &'static str, remedy: Option<&'static str>, advice: &'static str) -> (Reason, Words) {
-    (reason, Words { what, remedy, advice })
+const fn row(reason: Reason, what: &'static str, remedy: Option<&'static str>, advice: &'static str) -> (Reason, ReasonWords) {
+    (reason, ReasonWords { what, remedy, advice })
 }
 
-const TABLE: [(Reason, Words); 38] = [
+const TABLE: [(Reason, ReasonWords); 38] = [
     row(
         Reason::Quarantined,
         "This booking has an error",

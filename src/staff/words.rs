@@ -1,7 +1,7 @@
 //! Concerns in words for an administrator: what is wrong, and what to do about it. English: staff of a practice read it.
 
 use super::reasons::{self, GUARD};
-use super::{Concern, Kind, Why};
+use super::{Concern, ConcernKind, Why};
 use crate::guard::GuardKind;
 use crate::notice::Reason;
 
@@ -15,31 +15,33 @@ pub struct Words {
 }
 
 /// The heading of each kind, in the order in which they are listed.
-pub const HEADINGS: [(Kind, &str); 5] = [
-    (Kind::Person, "Will not be reached"),
-    (Kind::Message, "Messages that need a look"),
-    (Kind::Change, "Changes that wait for a decision"),
-    (Kind::Record, "Records that cannot be read"),
-    (Kind::Reply, "Texts that people wrote"),
+pub const HEADINGS: [(ConcernKind, &str); 5] = [
+    (ConcernKind::Person, "Will not be reached"),
+    (ConcernKind::Message, "Messages that need a look"),
+    (ConcernKind::Change, "Changes that wait for a decision"),
+    (ConcernKind::Record, "Records that cannot be read"),
+    (ConcernKind::Reply, "Texts that people wrote"),
 ];
 
 /// The words for one concern.
 pub fn of(concern: &Concern) -> Words {
     let (what, advice) = match (concern.kind, concern.why) {
-        (Kind::Record, Why::Omitted(Reason::UnknownStatus)) => (
+        (ConcernKind::Record, Why::Omitted(Reason::UnknownStatus)) => (
             "A word that is not known",
             "Correct it in the scheduling system, or say what it means in [source.status]. Until then the messages that depend on it are held.",
         ),
-        (Kind::Record, _) => ("Not readable", "Correct the record in the scheduling system. Until then nobody in it is told anything."),
+        (ConcernKind::Record, _) => {
+            ("Not readable", "Correct the record in the scheduling system. Until then nobody in it is told anything.")
+        }
         (_, Why::Omitted(reason)) => {
             let words = reasons::of(reason);
             (words.what, words.advice)
         }
-        (Kind::Message, Why::Held) => {
+        (ConcernKind::Message, Why::Held) => {
             ("A message is held", "Look at it with `punctual outbox list --state held`; release it, or call them.")
         }
         (_, Why::Held) => ("Their messages are held", "Look at them with `punctual outbox list --state held`; release them, or call."),
-        (Kind::Message, Why::Rejected) => {
+        (ConcernKind::Message, Why::Rejected) => {
             ("The mail server or gateway refused a message", "Other messages reached them. Check the address.")
         }
         (_, Why::Rejected) => ("The mail server or gateway refused their messages", "Check the address or number, and call them."),

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 
-use super::{Elsewhere, FindsAgain, Outbox, ROUNDS, Walk, WalkSummary, Walker, Work, outbox};
+use super::{Elsewhere, Outbox, ROUNDS, ReplaysAfterRestore, Walk, WalkSummary, Walker, Work, outbox};
 use crate::guard::GuardChange;
 use crate::outbox::{Applied, WalkedSession};
 use crate::session::{Session, SessionId};
@@ -148,7 +148,7 @@ async fn put(outbox: &dyn Outbox, elsewhere: &mut Elsewhere, walk: Walk) -> outb
 pub(super) fn in_parts<'a>(mut work: Vec<Work<'a>>, walker: &Walker<'_>) -> (Vec<Work<'a>>, VecDeque<Vec<Work<'a>>>) {
     let is_new = |one: &Work<'_>| matches!(one, Work::Listed(session, _) if !walker.before.contains_key(&session.id) && !walker.places.contains_key(&session.id));
     // After a restore it is the whole list that tells what is found again.
-    if work.len() <= FIRST_PART || walker.finds_again != FindsAgain::Nobody || !work.iter().all(is_new) {
+    if work.len() <= FIRST_PART || walker.replays_after_restore != ReplaysAfterRestore::Nobody || !work.iter().all(is_new) {
         return (work, VecDeque::new());
     }
     // Whoever is told first is in the first.

@@ -16,7 +16,7 @@ const LONG_PAST: TimeDelta = TimeDelta::hours(1);
 
 /// One kind of difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct What {
+pub(super) struct Difference {
     pub(super) kind: GuardKind,
     /// Of whom; empty: of the session as a whole.
     pub(super) people: Vec<ParticipationId>,
@@ -30,7 +30,7 @@ pub(super) struct What {
     pub(super) slips: bool,
 }
 
-impl What {
+impl Difference {
     /// Of the session as a whole.
     pub(super) fn whole(kind: GuardKind, says: &str) -> Self {
         Self { kind, people: Vec::new(), counts: 1, says: digest([says]), arrives: false, slips: false }
@@ -43,7 +43,7 @@ impl What {
 }
 
 /// In what it differs, by kind.
-pub(super) fn differences(was: &Session, is: &Session, policy: &Policy, now: DateTime<Utc>) -> Vec<What> {
+pub(super) fn differences(was: &Session, is: &Session, policy: &Policy, now: DateTime<Utc>) -> Vec<Difference> {
     let mut whats = Vec::new();
     if was.presence == Presence::Gone {
         // Whoever was told that it is cancelled is told anew.
@@ -51,17 +51,17 @@ pub(super) fn differences(was: &Session, is: &Session, policy: &Policy, now: Dat
     }
     if was.is_active() && !is.is_active() {
         // Another word than to be missing: who says that the one is wrong has not said it of the other.
-        whats.push(What::whole(GuardKind::Removed, if is.cancelled { "cancelled" } else { "over" }));
+        whats.push(Difference::whole(GuardKind::Removed, if is.cancelled { "cancelled" } else { "over" }));
     }
     if is.start != was.start {
         // A date that is mistyped: whoever knows the start of before would come in vain.
         let is_lost = was.start > now && is.start + LONG_PAST < now && is.is_active();
-        whats.push(What { slips: is_lost, ..What::whole(GuardKind::Moved, &is.start.to_rfc3339()) });
+        whats.push(Difference { slips: is_lost, ..Difference::whole(GuardKind::Moved, &is.start.to_rfc3339()) });
     }
     let other_role = |p: &&Participant| was.participant(p.id).is_some_and(|before| before.role != p.role);
     let turned: Vec<String> = is.participants.iter().filter(other_role).map(|p| p.id.to_string()).collect();
     if !turned.is_empty() {
-        whats.push(What::whole(GuardKind::Roles, &turned.join(" ")));
+        whats.push(Difference::whole(GuardKind::Roles, &turned.join(" ")));
     }
     whats.extend(lost(was, is));
     whats.extend(changed(was, is, policy, now));
@@ -69,7 +69,7 @@ pub(super) fn differences(was: &Session, is: &Session, policy: &Policy, now: Dat
 }
 
 /// Whom the source lists no more, and for whom no record at fault stands.
-fn lost(was: &Session, is: &Session) -> Option<What> {
+fn lost(was: &Session, is: &Session) -> Option<Difference> {
     if is.faults.iter().any(|fault| fault.participation.is_none()) {
         return None;
     }
@@ -77,11 +77,18 @@ fn lost(was: &Session, is: &Session) -> Option<What> {
     let in_force = |p: &&Participant| !matches!(p.presence, Presence::Gone | Presence::Unreadable);
     let people: Vec<ParticipationId> = was.participants.iter().filter(in_force).map(|p| p.id).filter(|id| !there(*id)).collect();
     let says = digest(people.iter().map(ToString::to_string));
-    (!people.is_empty()).then_some(What { kind: GuardKind::Participants, counts: people.len(), people, says, arrives: false, slips: false })
+    (!people.is_empty()).then_some(Difference {
+        kind: GuardKind::Participants,
+        counts: people.len(),
+        people,
+        says,
+        arrives: false,
+        slips: false,
+    })
 }
 
 /// Who comes into the session in the place of somebody it lost, or is one of the displaced: that is no addition. (See [`names`].)
-pub(super) fn arrivals(was: &Session, is: &Session, displaced: &HashSet<String>, policy: &Policy, whats: &mut Vec<What>) {
+pub(super) fn arrivals(was: &Session, is: &Session, displaced: &HashSet<String>, policy: &Policy, whats: &mut Vec<Difference>) {
     let lost = whats.iter().position(|what| what.kind == GuardKind::Participants);
     let new = is.participants.iter().filter(|p| was.participant(p.id).is_none());
     let arrived = new.filter(|p| lost.is_some() || names(p, is, policy).iter().any(|name| displaced.contains(name)));
@@ -90,7 +97,7 @@ pub(super) fn arrivals(was: &Session, is: &Session, displaced: &HashSet<String>,
         return;
     }
     let lost = lost.unwrap_or_else(|| {
-        whats.push(What { counts: 0, ..What::whole(GuardKind::Participants, "") });
+        whats.push(Difference { counts: 0, ..Difference::whole(GuardKind::Participants, "") });
         whats.len() - 1
     });
     let what = &mut whats[lost];
@@ -100,8 +107,8 @@ pub(super) fn arrivals(was: &Session, is: &Session, displaced: &HashSet<String>,
 }
 
 /// What makes somebody hear of a session that they were not told of where they are now; the rest of it counts for nothing. Whether there is any.
-pub(super) fn only_who_is_told(whats: &mut [What]) -> bool {
-    let tells = |what: &What| matches!(what.kind, GuardKind::Addresses | GuardKind::Codes) || what.arrives;
+pub(super) fn only_who_is_told(whats: &mut [Difference]) -> bool {
+    let tells = |what: &Difference| matches!(what.kind, GuardKind::Addresses | GuardKind::Codes) || what.arrives;
     whats.iter_mut().filter(|what| !tells(what)).for_each(|what| what.counts = 0);
     whats.iter().any(tells)
 }
@@ -132,15 +139,15 @@ pub(super) fn is_one(one: &Participant, other: &Participant, policy: &Policy) ->
 }
 
 /// What is said of the same people.
-fn changed(was: &Session, is: &Session, policy: &Policy, now: DateTime<Utc>) -> Vec<What> {
-    let mut kinds: BTreeMap<GuardKind, What> = BTreeMap::new();
+fn changed(was: &Session, is: &Session, policy: &Policy, now: DateTime<Utc>) -> Vec<Difference> {
+    let mut kinds: BTreeMap<GuardKind, Difference> = BTreeMap::new();
     for person in &is.participants {
         let Some(before) = was.participant(person.id).filter(|p| p.presence != Presence::Gone) else { continue };
         let theirs: Vec<(GuardKind, String, String)> =
             told(before, person, policy, now).into_iter().filter(|(_, then, now)| then != now).collect();
         for kind in theirs.iter().map(|(kind, _, _)| *kind).collect::<BTreeSet<_>>() {
             let of_kind = || theirs.iter().filter(|(of, _, _)| *of == kind);
-            let what = kinds.entry(kind).or_insert(What {
+            let what = kinds.entry(kind).or_insert(Difference {
                 kind,
                 people: Vec::new(),
                 counts: 0,

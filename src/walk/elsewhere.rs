@@ -17,7 +17,7 @@ use crate::session::live::HOLDS_FOR;
 use crate::session::stored::{Also, Departed, StoredSession};
 use crate::session::{ParticipationId, Presence, Session, SessionId, Snapshot, SourceRecord};
 use crate::source::ambiguity::{self, Exclusive};
-use crate::source::{json, kept};
+use crate::source::{json, stored};
 
 /// The sessions of all sources, by what must be somebody's alone.
 #[derive(Default)]
@@ -190,7 +190,7 @@ impl Elsewhere {
         }
         for (session, held) in others() {
             let was = were.get(&session.id);
-            let as_it_was = || was.and_then(kept::session).is_some_and(|was| differ::differences(&was, session, policy, now).is_empty());
+            let as_it_was = || was.and_then(stored::session).is_some_and(|was| differ::differences(&was, session, policy, now).is_empty());
             let moves = match held {
                 _ if held.kept => as_it_was(),
                 _ if held.unheard => was.is_some_and(|was| says_the_same(was, session)),
@@ -222,7 +222,7 @@ impl Elsewhere {
             let Some((to, said)) = all.iter().find(|(of, _)| of != source) else { continue };
             let is_over = snapshot.is_whole() && held.listed && held.start.is_some_and(|start| start <= now);
             match missing.get(id) {
-                Some(Presence::Unheard | Presence::Unreadable) => unheard.push(*id),
+                Some(Presence::Unknown | Presence::Unreadable) => unheard.push(*id),
                 Some(Presence::Absent) => drop(beside.moves.insert(*id, (to.clone(), said.clone()))),
                 None if is_over => drop(beside.moves.insert(*id, (to.clone(), said.clone()))),
                 _ => {}
@@ -231,7 +231,7 @@ impl Elsewhere {
         for was in outbox.sessions(source, Some(&unheard)).await? {
             let same = |(of, said): &&(String, Session)| of != source && says_the_same(&was, said);
             let to = self.also.get(&was.id).and_then(|all| all.iter().find(same));
-            if let Some(((to, said), own)) = to.zip(json::kept(&was.record)) {
+            if let Some(((to, said), own)) = to.zip(json::stored_record(&was.record)) {
                 beside.moves.insert(was.id, (to.clone(), said.clone()));
                 beside.still_said.insert(was.id, own);
             }
@@ -336,23 +336,23 @@ impl Elsewhere {
         }
         self.unheld.remove(&id);
         let listed = is_listed(presence);
-        let session = json::kept(record);
+        let session = json::stored_record(record);
         let (start, codes_end) = session.as_ref().map(|s| (s.start, s.codes_end())).unzip();
         let session = session.filter(|s| presence != Presence::Gone && s.start + HOLDS_FOR > now);
         let in_force =
-            session.as_ref().filter(|s| s.holds_codes(now)).map(|_| kept::in_force(record, presence, departed)).unwrap_or_default();
+            session.as_ref().filter(|s| s.holds_codes(now)).map(|_| stored::in_force(record, presence, departed)).unwrap_or_default();
         let in_force: Vec<(ConnectCode, ParticipationId, String)> =
             in_force.iter().filter_map(|person| Some((person.code?, person.id, differ::who(person)))).collect();
         let mut claims = session.map(|s| ambiguity::claims(&s, now)).unwrap_or_default();
         claims.extend(in_force.iter().map(|(code, _, _)| Exclusive::Code(*code)));
         claims.iter().for_each(|claim| self.holders.entry(*claim).or_default().push(id));
         let kept = presence.is_kept() && digest.is_empty();
-        let unheard = matches!(presence, Presence::Unheard | Presence::Unreadable);
+        let unheard = matches!(presence, Presence::Unknown | Presence::Unreadable);
         self.held.insert(id, StoredElsewhere { source: source.to_owned(), listed, unheard, start, codes_end, kept, claims, in_force });
     }
 
     fn put_also(&mut self, source: &str, also: &Also, now: DateTime<Utc>) {
-        let Some(mut session) = json::kept(&also.record) else { return };
+        let Some(mut session) = json::stored_record(&also.record) else { return };
         if self.unread.get(source).is_some_and(|unclear| unclear.contains(&also.id)) {
             ambiguity::mark_twice(&mut session);
         }

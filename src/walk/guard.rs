@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::differ::What;
-use crate::guard::{GuardChange, GuardKind, GuardSet, Member, Passed, Standing};
+use super::differ::Difference;
+use crate::guard::{GuardChange, GuardKind, GuardSet, GuardStanding, Member, Passed};
 use crate::session::{ParticipationId, SessionId};
 
 /// So many may always change at once.
@@ -27,7 +27,7 @@ pub(super) const WITHIN: TimeDelta = TimeDelta::minutes(10);
 const BY_HAND: usize = 10;
 
 /// A session that this walk looks at again.
-pub(super) struct Looked {
+pub(super) struct GuardedSession {
     pub(super) session: SessionId,
     /// It was to come: it counts.
     pub(super) counts: bool,
@@ -40,10 +40,10 @@ pub(super) struct Looked {
     /// Somebody's record in it cannot be read.
     pub(super) unread: bool,
     /// What differs from before; empty: nothing.
-    pub(super) whats: Vec<What>,
+    pub(super) whats: Vec<Difference>,
 }
 
-impl Looked {
+impl GuardedSession {
     fn tells(&self, kind: GuardKind) -> bool {
         self.whats.iter().any(|what| what.kind == kind)
     }
@@ -63,7 +63,7 @@ pub(super) struct Scene<'a> {
     /// The snapshot lists nothing at all.
     pub(super) empty: bool,
     /// The sessions that are looked at again, by id.
-    pub(super) looked: &'a [Looked],
+    pub(super) looked: &'a [GuardedSession],
     pub(super) set: &'a GuardSet,
     pub(super) now: DateTime<Utc>,
 }
@@ -109,7 +109,7 @@ struct KindTally {
     people: usize,
     /// The set has members of it that still differ.
     stands: bool,
-    /// One is too many: see [`What::slips`], and who was a patient and is listed as the host.
+    /// One is too many: see [`Difference::slips`], and who was a patient and is listed as the host.
     never: bool,
 }
 
@@ -121,7 +121,7 @@ pub(super) fn judge(scene: &Scene<'_>) -> Ruling {
         judge.rule(looked, &tripped, &mut ruling);
     }
     ruling.waiting.extend(judge.unseen().map(|m| m.session));
-    let refused = scene.set.members.iter().filter(|m| m.standing == Standing::Rejected);
+    let refused = scene.set.members.iter().filter(|m| m.standing == GuardStanding::Rejected);
     ruling.rejected.extend(refused.map(|m| m.session));
     let old = scene.set.passed.iter().any(|passed| scene.now - passed.at > WITHIN);
     ruling.change.forgets = old.then(|| scene.now - WITHIN);
@@ -132,7 +132,7 @@ struct Judge<'a> {
     scene: &'a Scene<'a>,
     members: HashMap<(SessionId, GuardKind), &'a Member>,
     /// The sessions that are looked at.
-    looked: HashMap<SessionId, &'a Looked>,
+    looked: HashMap<SessionId, &'a GuardedSession>,
     tallies: BTreeMap<GuardKind, KindTally>,
 }
 
@@ -145,7 +145,7 @@ impl<'a> Judge<'a> {
         for looked in scene.looked {
             for what in looked.whats.iter().filter(|what| judge.decided(looked.session, what).is_none()) {
                 let tally = tallies.entry(what.kind).or_default();
-                tally.stands |= judge.standing(looked.session, what.kind) == Some(Standing::Waiting);
+                tally.stands |= judge.standing(looked.session, what.kind) == Some(GuardStanding::Waiting);
                 tally.never |= looked.counts && (what.slips || what.kind == GuardKind::Roles);
                 if looked.counts && what.counts > 0 {
                     tally.sessions.insert(looked.session);
@@ -166,18 +166,18 @@ impl<'a> Judge<'a> {
     /// Members that wait, and of which this snapshot says nothing new: their sessions are as they were, or not listed, or whom it is about cannot be
     /// read.
     fn unseen(&self) -> impl Iterator<Item = &'a Member> {
-        let waiting = self.scene.set.members.iter().filter(|m| m.standing == Standing::Waiting);
+        let waiting = self.scene.set.members.iter().filter(|m| m.standing == GuardStanding::Waiting);
         waiting.filter(|m| self.looked.get(&m.session).is_none_or(|looked| looked.is_silent_of(m.kind)))
     }
 
-    fn standing(&self, session: SessionId, kind: GuardKind) -> Option<Standing> {
+    fn standing(&self, session: SessionId, kind: GuardKind) -> Option<GuardStanding> {
         self.members.get(&(session, kind)).map(|m| m.standing)
     }
 
     /// What an operator said of just this.
-    fn decided(&self, session: SessionId, what: &What) -> Option<Standing> {
+    fn decided(&self, session: SessionId, what: &Difference) -> Option<GuardStanding> {
         let member = self.members.get(&(session, what.kind)).filter(|m| m.says == what.says);
-        member.map(|m| m.standing).filter(|standing| *standing != Standing::Waiting)
+        member.map(|m| m.standing).filter(|standing| *standing != GuardStanding::Waiting)
     }
 
     /// Too much of it changed.
@@ -199,23 +199,23 @@ impl<'a> Judge<'a> {
     }
 
     /// What becomes of one session.
-    fn rule(&self, looked: &Looked, tripped: &BTreeSet<GuardKind>, ruling: &mut Ruling) {
+    fn rule(&self, looked: &GuardedSession, tripped: &BTreeSet<GuardKind>, ruling: &mut Ruling) {
         let id = looked.session;
-        let waits = |what: &What| {
-            let joins = !looked.over || self.standing(id, what.kind) == Some(Standing::Waiting);
+        let waits = |what: &Difference| {
+            let joins = !looked.over || self.standing(id, what.kind) == Some(GuardStanding::Waiting);
             self.decided(id, what).is_none() && tripped.contains(&what.kind) && joins
         };
-        let fates: Vec<(&What, Fate)> = (looked.whats.iter())
+        let dispositions: Vec<(&Difference, Disposition)> = (looked.whats.iter())
             .map(|what| match self.decided(id, what) {
-                Some(Standing::Accepted) => (what, Fate::Accepted),
-                Some(Standing::Rejected) => (what, Fate::Rejected),
-                Some(Standing::Waiting) | None if waits(what) => (what, Fate::Waits),
-                Some(Standing::Waiting) | None => (what, Fate::Passes),
+                Some(GuardStanding::Accepted) => (what, Disposition::Accepted),
+                Some(GuardStanding::Rejected) => (what, Disposition::Rejected),
+                Some(GuardStanding::Waiting) | None if waits(what) => (what, Disposition::Waits),
+                Some(GuardStanding::Waiting) | None => (what, Disposition::Passes),
             })
             .collect();
-        let hold = Hold::of(looked, &fates);
-        for (what, fate) in fates {
-            self.note(looked, what, fate, &hold, ruling);
+        let hold = Hold::of(looked, &dispositions);
+        for (what, disposition) in dispositions {
+            self.note(looked, what, disposition, &hold, ruling);
         }
         let mended = |kind: &GuardKind| !looked.missing && !looked.is_silent_of(*kind) && !looked.tells(*kind);
         let leaves = GuardKind::ALL.into_iter().filter(|kind| self.members.contains_key(&(id, *kind)) && mended(kind));
@@ -226,30 +226,30 @@ impl<'a> Judge<'a> {
     }
 
     /// What becomes of one thing, in the set.
-    fn note(&self, looked: &Looked, what: &What, fate: Fate, hold: &Hold, ruling: &mut Ruling) {
+    fn note(&self, looked: &GuardedSession, what: &Difference, disposition: Disposition, hold: &Hold, ruling: &mut Ruling) {
         let (id, kind, now) = (looked.session, what.kind, self.scene.now);
         let member = self.members.get(&(id, kind)).copied();
-        match fate {
-            Fate::Accepted if !hold.stops(what) => {
+        match disposition {
+            Disposition::Accepted if !hold.stops(what) => {
                 if matches!(kind, GuardKind::Removed | GuardKind::Participants) {
                     ruling.confirmed.insert(id);
                 }
                 ruling.accepted.insert((id, kind));
                 ruling.change.leaves.push((id, kind));
             }
-            Fate::Rejected if hold.makes_wait(what) => {
+            Disposition::Rejected if hold.makes_wait(what) => {
                 ruling.waiting.insert(id);
                 ruling.change.reopens.push((id, kind));
             }
-            Fate::Accepted | Fate::Rejected => {}
-            Fate::Waits if hold.makes_wait(what) => {
+            Disposition::Accepted | Disposition::Rejected => {}
+            Disposition::Waits if hold.makes_wait(what) => {
                 ruling.waiting.insert(id);
-                let since = member.filter(|m| m.standing == Standing::Waiting).map_or(now, |m| m.since);
+                let since = member.filter(|m| m.standing == GuardStanding::Waiting).map_or(now, |m| m.since);
                 let (people, says) = (what.size(), what.says.clone());
-                let joins = Member { session: id, kind, people, says, since, standing: Standing::Waiting };
+                let joins = Member { session: id, kind, people, says, since, standing: GuardStanding::Waiting };
                 ruling.change.joins.extend((member != Some(&joins)).then_some(joins));
             }
-            Fate::Waits | Fate::Passes => {
+            Disposition::Waits | Disposition::Passes => {
                 ruling.change.leaves.extend(member.map(|_| (id, kind)));
                 if looked.counts && what.counts > 0 && !hold.stops(what) {
                     ruling.change.passes.push(Passed { session: id, kind, at: now });
@@ -261,7 +261,7 @@ impl<'a> Judge<'a> {
 
 /// What becomes of one thing that differs, for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Disposition {
     Accepted,
     Rejected,
     Waits,
@@ -271,17 +271,17 @@ enum Fate {
 impl Hold {
     /// How a session is kept: whole, if the whole of it waits or was rejected; else the people concerned. One record is in force, so what else
     /// is new has to wait with what was rejected. Whoever is told that it is cancelled is told so as they were told of it: that need not wait.
-    fn of(looked: &Looked, fates: &[(&What, Fate)]) -> Self {
-        let of = |fate: Fate| fates.iter().filter(move |(_, f)| *f == fate).map(|(what, _)| *what);
-        let stopped = || of(Fate::Waits).chain(of(Fate::Rejected));
+    fn of(looked: &GuardedSession, dispositions: &[(&Difference, Disposition)]) -> Self {
+        let of = |disposition: Disposition| dispositions.iter().filter(move |(_, f)| *f == disposition).map(|(what, _)| *what);
+        let stopped = || of(Disposition::Waits).chain(of(Disposition::Rejected));
         let calm = looked.cancelled && !stopped().any(|what| what.kind == GuardKind::Removed);
         if stopped().any(|what| what.arrives || !what.kind.of_people()) {
-            let in_force = calm || fates.iter().all(|(_, fate)| *fate == Fate::Rejected);
+            let in_force = calm || dispositions.iter().all(|(_, disposition)| *disposition == Disposition::Rejected);
             return Self { whole: Some(if in_force { Kept::InForce } else { Kept::Waiting }), cancels: calm, ..Self::default() };
         }
-        let people = |fate| of(fate).flat_map(|what| what.people.iter().copied()).collect::<BTreeSet<ParticipationId>>();
-        let (waiting, rejected) = (people(Fate::Waits), people(Fate::Rejected));
-        let changed_too: BTreeSet<ParticipationId> = people(Fate::Accepted).union(&people(Fate::Passes)).copied().collect();
+        let people = |disposition| of(disposition).flat_map(|what| what.people.iter().copied()).collect::<BTreeSet<ParticipationId>>();
+        let (waiting, rejected) = (people(Disposition::Waits), people(Disposition::Rejected));
+        let changed_too: BTreeSet<ParticipationId> = people(Disposition::Accepted).union(&people(Disposition::Passes)).copied().collect();
         let kept = |person: &ParticipationId| {
             let in_force = calm || !(waiting.contains(person) || changed_too.contains(person));
             (*person, if in_force { Kept::InForce } else { Kept::Waiting })
@@ -296,13 +296,13 @@ impl Hold {
     }
 
     /// It is not applied as long as this holds.
-    fn stops(&self, what: &What) -> bool {
+    fn stops(&self, what: &Difference) -> bool {
         let cancelled_as_told = self.cancels && what.kind == GuardKind::Removed;
         (self.whole.is_some() && !cancelled_as_told) || what.people.iter().any(|person| self.people.contains_key(person))
     }
 
     /// Somebody has to decide about it.
-    fn makes_wait(&self, what: &What) -> bool {
+    fn makes_wait(&self, what: &Difference) -> bool {
         self.whole == Some(Kept::Waiting) || what.people.iter().any(|person| self.people.get(person) == Some(&Kept::Waiting))
     }
 }

@@ -92,7 +92,7 @@ impl Walker<'_> {
                 what.slips |= slips.among(what.kind, is.id, &what.people);
             }
             if self.tells_another_hour(is) {
-                whats.push(differ::What::whole(GuardKind::Clocks, &self.policy.digest()));
+                whats.push(differ::Difference::whole(GuardKind::Clocks, &self.policy.digest()));
             }
             // Of a session that runs, whoever is told its code anew counts.
             let runs = plan::may_be_joined(was, self.now) && differ::only_who_is_told(&mut whats);
@@ -109,7 +109,7 @@ impl Walker<'_> {
         let absent = missing.iter().filter(|(_, why)| *why == Presence::Absent).filter_map(|(id, _)| {
             let (_, was) = self.before.get(id)?;
             let whats = if takes_place(was, self.now) {
-                vec![differ::What { slips: self.asked_anew, ..differ::What::whole(GuardKind::Removed, "") }]
+                vec![differ::Difference { slips: self.asked_anew, ..differ::Difference::whole(GuardKind::Removed, "") }]
             } else {
                 Vec::new()
             };
@@ -131,7 +131,7 @@ impl Walker<'_> {
     }
 
     /// Holds whoever has what is another one's by what was decided, and keeps new sessions back.
-    pub(super) fn holds_back(&mut self, changed: &mut Vec<(Cow<'_, Session>, String)>, occupied: &occupied::Beside<'_>, seen: &Seen) {
+    pub(super) fn holds_back(&mut self, changed: &mut Vec<(Cow<'_, Session>, String)>, occupied: &occupied::Occupancy<'_>, seen: &Seen) {
         self.has_what_is_kept(changed, occupied);
         self.came_with_it(changed, seen);
         self.keeps_back(changed, seen);

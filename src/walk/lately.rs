@@ -37,11 +37,11 @@ pub(super) fn places(lately: &HashMap<SessionId, NotedSession>, source: &str) ->
 }
 
 /// People of one session, as what is noted of them.
-struct Notes {
+struct SessionNotes {
     items: Vec<Noted>,
 }
 
-impl Notes {
+impl SessionNotes {
     fn add(&mut self, person: &Participant, all: &[Item], (item, got): (&Item, bool), until: DateTime<Utc>) {
         // Many live in one zone.
         if item.0 == GuardKind::Zones {
@@ -65,8 +65,8 @@ impl Walker<'_> {
         let was = self.before.get(&session.id).map(|(_, was)| was);
         let is_kept = |p: &Participant| p.presence.is_kept();
         // What the source says of whoever is kept.
-        let said = if session.participants.iter().any(is_kept) { json::kept(&session.record) } else { None };
-        let mut notes = Notes { items: Vec::new() };
+        let said = if session.participants.iter().any(is_kept) { json::stored_record(&session.record) } else { None };
+        let mut notes = SessionNotes { items: Vec::new() };
         for person in &session.participants {
             let word = if is_kept(person) { said.as_ref().and_then(|said| said.participant(person.id)) } else { Some(person) };
             let before = was.and_then(|was| was.participant(person.id)).filter(|p| p.presence != Presence::Gone);
@@ -105,7 +105,7 @@ impl Walker<'_> {
     }
 
     /// What was noted before, and counts still. `word`: what the source says of them, if it can be read.
-    fn still_noted(&self, session: &Session, person: &Participant, word: Option<&Participant>, notes: &mut Notes) {
+    fn still_noted(&self, session: &Session, person: &Participant, word: Option<&Participant>, notes: &mut SessionNotes) {
         let Some(said) = self.lately.get(&session.id) else { return };
         let holds_until = session.start + HOLDS_FOR;
         let now = word.map(|word| theirs(word, self.policy));

@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::parts::Unheard;
+use super::parts::UnreadSessions;
 use super::slips::{Left, theirs};
 use super::{Walker, differ, digest};
 use crate::contact::ConnectCode;
-use crate::guard::{GuardKind, Standing};
+use crate::guard::{GuardKind, GuardStanding};
 use crate::outbox::Seen;
 use crate::session::{Participant, ParticipationId, Presence, Session, SessionId, Snapshot};
 use crate::source::ambiguity;
@@ -31,15 +31,19 @@ pub(super) fn is_disputed(person: &Participant) -> bool {
 }
 
 /// A list, as it is held against what was: sessions that are planned, with their digests; and others of which something may be another one's.
-pub(super) struct Beside<'s> {
+pub(super) struct Occupancy<'s> {
     /// The source says another thing of them than is in force.
     kept: Vec<&'s Session>,
     unreadable: HashSet<SessionId>,
 }
 
-impl<'s> Beside<'s> {
+impl<'s> Occupancy<'s> {
     /// Nobody need be looked for if nobody comes or changes.
-    pub(super) fn of((snapshot, unheard): (&'s Snapshot, &Unheard), changed: &[(Cow<'_, Session>, String)], seen: Option<&Seen>) -> Self {
+    pub(super) fn of(
+        (snapshot, unheard): (&'s Snapshot, &UnreadSessions),
+        changed: &[(Cow<'_, Session>, String)],
+        seen: Option<&Seen>,
+    ) -> Self {
         if changed.is_empty() {
             return Self { kept: Vec::new(), unreadable: HashSet::new() };
         }
@@ -50,7 +54,7 @@ impl<'s> Beside<'s> {
         // Whoever is not listed may stand in what cannot be read.
         if unheard.is_any() {
             let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|session| session.id).collect();
-            let is_unheard = |presence: Presence| matches!(presence, Presence::Listed | Presence::Unheard);
+            let is_unheard = |presence: Presence| matches!(presence, Presence::Listed | Presence::Unknown);
             let seen = seen.into_iter().flat_map(|seen| &seen.sessions);
             unreadable
                 .extend(seen.filter(|(id, s)| !listed.contains(id) && unheard.may_list(**id) && is_unheard(s.presence)).map(|(id, _)| *id));
@@ -100,14 +104,14 @@ impl Walker<'_> {
     }
 
     /// What people left, by what the source says now.
-    pub(super) fn left_in(&self, changed: &[(Cow<'_, Session>, String)], beside: &Beside<'_>, moves: &[&Session]) -> Left {
+    pub(super) fn left_in(&self, changed: &[(Cow<'_, Session>, String)], beside: &Occupancy<'_>, moves: &[&Session]) -> Left {
         let all = changed.iter().map(|(is, _)| &**is).chain(beside.kept.iter().copied()).chain(moves.iter().copied());
         Left::of(all.filter_map(|is| Some((&self.before.get(&is.id)?.1, is))), &self.lately, self.policy, self.now)
     }
 
     /// Marks whoever comes to have what is another one's. One who had that code before, as its other holder did, is not held: their duplicate has
     /// vanished.
-    pub(super) fn occupied(&self, changed: &mut [(Cow<'_, Session>, String)], missing: &[(SessionId, Presence)], beside: &Beside<'_>) {
+    pub(super) fn occupied(&self, changed: &mut [(Cow<'_, Session>, String)], missing: &[(SessionId, Presence)], beside: &Occupancy<'_>) {
         let codes = self.codes_of_others(changed, missing, beside);
         mark(changed, |session, person| self.of_another(person, session, &codes));
     }
@@ -117,7 +121,7 @@ impl Walker<'_> {
         &self,
         changed: &[(Cow<'_, Session>, String)],
         missing: &[(SessionId, Presence)],
-        beside: &Beside<'_>,
+        beside: &Occupancy<'_>,
     ) -> HashMap<ConnectCode, (&Participant, &'static str)> {
         let whole = |id: &SessionId| self.before.get(id).map(|(_, was)| was).filter(|was| self.may_take_place(was));
         let absent = missing.iter().filter(|(_, why)| *why == Presence::Absent).filter_map(|(id, _)| whole(id));
@@ -138,7 +142,7 @@ impl Walker<'_> {
     pub(super) fn came_with_it(&self, changed: &mut [(Cow<'_, Session>, String)], seen: &Seen) {
         let of_columns = |kind: GuardKind| kind == GuardKind::Moved || (kind.of_people() && kind != GuardKind::Participants);
         let trips = self.ruling.change.joins.iter().any(|member| of_columns(member.kind));
-        let stands = seen.guard.members.iter().any(|member| of_columns(member.kind) && member.standing != Standing::Accepted);
+        let stands = seen.guard.members.iter().any(|member| of_columns(member.kind) && member.standing != GuardStanding::Accepted);
         if !trips && !stands {
             return;
         }
@@ -167,7 +171,7 @@ impl Walker<'_> {
     }
 
     /// What an operator let pass may be the code of somebody whose own change was rejected, or waits: two people would have it.
-    pub(super) fn has_what_is_kept(&self, changed: &mut [(Cow<'_, Session>, String)], beside: &Beside<'_>) {
+    pub(super) fn has_what_is_kept(&self, changed: &mut [(Cow<'_, Session>, String)], beside: &Occupancy<'_>) {
         // What is cancelled opens nothing.
         let now = self.ruling.holds.iter().filter(|(_, hold)| !hold.cancels);
         let now = now.filter_map(|(id, hold)| Some((hold, &self.before.get(id)?.1)));

@@ -9,10 +9,10 @@ use chrono::{DateTime, Utc};
 
 use crate::outbox::{Seen, SourcePart};
 use crate::plan::Policy;
-use crate::session::{Extent, SessionId, Snapshot, SnapshotPart};
+use crate::session::{SessionId, Snapshot, SnapshotKind, SnapshotPart};
 
 /// What a snapshot cannot say of the sessions that it does not list.
-pub(super) enum Unheard {
+pub(super) enum UnreadSessions {
     /// It says of all that they are not there; or it tells of a change only.
     Nobody,
     /// Each of them may stand in what cannot be read.
@@ -21,9 +21,9 @@ pub(super) enum Unheard {
     These(HashSet<SessionId>),
 }
 
-impl Unheard {
+impl UnreadSessions {
     pub(super) fn of(snapshot: &Snapshot, seen: Option<&Seen>) -> Self {
-        if snapshot.extent == Extent::Change || snapshot.is_whole() {
+        if snapshot.kind == SnapshotKind::Delta || snapshot.is_whole() {
             return Self::Nobody;
         }
         let stored = seen.map(|seen| seen.parts.as_slice()).unwrap_or_default();
@@ -68,7 +68,7 @@ pub(super) fn unheard_since(snapshot: &Snapshot, seen: Option<&Seen>, policy: &P
 pub(super) fn now(snapshot: &Snapshot, seen: Option<&Seen>, now: DateTime<Utc>) -> Option<Vec<SourcePart>> {
     let stored = seen.map(|seen| seen.parts.as_slice()).unwrap_or_default();
     // What a part that cannot be read lists must have been known before.
-    if snapshot.extent == Extent::Change || (stored.is_empty() && !snapshot.is_whole()) {
+    if snapshot.kind == SnapshotKind::Delta || (stored.is_empty() && !snapshot.is_whole()) {
         return None;
     }
     let read_at = (!snapshot.is_whole()).then_some(now);

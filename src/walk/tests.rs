@@ -118,7 +118,7 @@ async fn a_list_of_new_sessions_is_cut_off_between_its_parts_and_completed_by_th
         let told = |what: WalkProgress<'_>| {
             parts.fetch_add(usize::from(matches!(what, WalkProgress::Part)), Ordering::Relaxed);
         };
-        let report = walk_telling(&whole, &mut elsewhere, ("clinic", &list), (&policy, booked), &told).await.unwrap();
+        let report = walk_with_progress(&whole, &mut elsewhere, ("clinic", &list), (&policy, booked), &told).await.unwrap();
         assert_eq!((report.planned, parts.into_inner()), (300, 2), "64, 128, and the rest");
         let expected = left_behind(&whole).await;
         for cut_after in 1..=2 {
@@ -132,7 +132,7 @@ async fn a_list_of_new_sessions_is_cut_off_between_its_parts_and_completed_by_th
             tokio::select! {
                 biased;
                 () = is_over.notified() => {}
-                _ = walk_telling(&cut, &mut elsewhere, ("clinic", &list), (&policy, booked), &told) => panic!("it was not cut off"),
+                _ = walk_with_progress(&cut, &mut elsewhere, ("clinic", &list), (&policy, booked), &told) => panic!("it was not cut off"),
             }
             let seen = cut.seen("clinic").await.unwrap().unwrap();
             assert_eq!((seen.sessions.len(), seen.filled, seen.whole_at), (FIRST_PART * (2 * cut_after - 1), false, None));
@@ -152,7 +152,7 @@ async fn a_list_that_changes_what_was_there_is_applied_whole() {
     let told = |what: WalkProgress<'_>| assert!(matches!(what, WalkProgress::Listed(_)), "a part of it was written");
     for (now, code) in [(at("24T09:00:00"), 300_001), (at("24T09:05:00"), 300_999)] {
         let sessions = if code == 300_999 { 200 } else { 1 };
-        let report = walk_telling(&outbox, &mut elsewhere, ("clinic", &list(sessions, code)), (&policy, now), &told).await.unwrap();
+        let report = walk_with_progress(&outbox, &mut elsewhere, ("clinic", &list(sessions, code)), (&policy, now), &told).await.unwrap();
         assert_eq!(report.planned, sessions);
     }
 }

@@ -73,7 +73,7 @@ impl Elsewhere {
         for id in involved {
             let other = beside.others.get(id).map(|(_, stored)| stored).or_else(|| quiet.get(id));
             let is_said = self.held.get(id).is_some_and(|held| held.listed);
-            let other = other.filter(|stored| is_said && is_listed(stored.presence)).and_then(|stored| json::kept(&stored.record));
+            let other = other.filter(|stored| is_said && is_listed(stored.presence)).and_then(|stored| json::stored_record(&stored.record));
             let also = self.also.get(id).into_iter().flatten().filter(|(of, _)| of != source).map(|(_, session)| session);
             let all = other.into_iter().chain(said.get(id).map(|s| (*s).clone())).chain(also.cloned());
             union.sessions.extend(all.map(ambiguity::unmarked));

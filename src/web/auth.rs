@@ -20,9 +20,9 @@ use super::history;
 use super::page::Trouble;
 use super::problem::Problem;
 use super::request;
-use crate::access::attempts::Attempts;
+use crate::access::attempts::LoginAttempts;
 use crate::access::logins::{LoginSession, LoginSessions};
-use crate::access::{self, Access, Scope, Token, User, UserRole, password, totp};
+use crate::access::{self, AccessList, Scope, Token, User, UserRole, password, totp};
 use crate::ledger::Event;
 use crate::outbox::Outbox;
 use crate::session::ParticipantKey;
@@ -46,7 +46,7 @@ pub(super) struct Peer(pub(super) SocketAddr);
 pub(super) struct Authenticator {
     users: Users,
     logins: Mutex<LoginSessions>,
-    memory: Arc<Memory>,
+    memory: Arc<AuthMemory>,
     hashing: Semaphore,
     changing: Semaphore,
     /// Makes the tokens of forms.
@@ -63,16 +63,16 @@ type Looks = HashMap<(String, Option<ParticipantKey>), DateTime<Utc>>;
 
 /// What a reload does not forget.
 #[derive(Default)]
-struct Memory {
-    attempts: Mutex<Attempts>,
+struct AuthMemory {
+    attempts: Mutex<LoginAttempts>,
     /// One-time codes: the step of the last one that each name used.
     used: Mutex<HashMap<access::Name, i64>>,
 }
 
-impl Memory {
+impl AuthMemory {
     /// Of a users file, or those of the store, as long as the process lives.
     fn of(users: &Users) -> Arc<Self> {
-        static ALL: LazyLock<Mutex<HashMap<Option<PathBuf>, Arc<Memory>>>> = LazyLock::new(Mutex::default);
+        static ALL: LazyLock<Mutex<HashMap<Option<PathBuf>, Arc<AuthMemory>>>> = LazyLock::new(Mutex::default);
         Arc::clone(ALL.lock().unwrap_or_else(PoisonError::into_inner).entry(users.path()).or_default())
     }
 }
@@ -97,7 +97,7 @@ impl CurrentUser {
 impl Authenticator {
     pub(super) fn new(users: Users, key: [u8; 32], outbox: &Arc<dyn Outbox>, now: DateTime<Utc>) -> Self {
         Self {
-            memory: Memory::of(&users),
+            memory: AuthMemory::of(&users),
             users,
             logins: Mutex::default(),
             hashing: Semaphore::new(HASHING),
@@ -151,7 +151,7 @@ impl Authenticator {
         true
     }
 
-    pub(super) fn access(&self) -> Arc<Access> {
+    pub(super) fn access(&self) -> Arc<AccessList> {
         self.users.current()
     }
 
@@ -270,7 +270,7 @@ impl Authenticator {
         self.access().user.iter().any(|user| user.totp.is_some())
     }
 
-    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+    fn attempts(&self) -> MutexGuard<'_, LoginAttempts> {
         self.memory.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

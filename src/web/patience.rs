@@ -50,12 +50,12 @@ pub(super) fn is_page(headers: &HeaderMap) -> bool {
 }
 
 /// Work that goes on when whoever asked for it hangs up, and ends when it is given up.
-struct Work<T> {
+struct PatientWork<T> {
     running: JoinHandle<T>,
     given_up: Arc<AtomicBool>,
 }
 
-impl<T> Drop for Work<T> {
+impl<T> Drop for PatientWork<T> {
     fn drop(&mut self) {
         if self.given_up.load(Ordering::Relaxed) {
             self.running.abort();
@@ -66,7 +66,7 @@ impl<T> Drop for Work<T> {
 /// Runs to its end, also when whoever asked for it hangs up: half of it must not be left undone without a trace. Only a database that is away ends it.
 pub(super) async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Problem> {
     let given_up = GIVEN_UP.try_with(Arc::clone).unwrap_or_default();
-    let mut work = Work { running: tokio::spawn(work), given_up };
+    let mut work = PatientWork { running: tokio::spawn(work), given_up };
     (&mut work.running).await.map_err(|_| Problem::ours("the work ended early"))
 }
 

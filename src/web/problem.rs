@@ -11,7 +11,7 @@ use crate::access::Scope;
 use crate::desk::Unanswered;
 use crate::outbox::StoreError;
 use crate::session::Fault;
-use crate::source::push::Refused;
+use crate::source::push::PushRefused;
 
 /// Seconds until it may be tried again.
 pub(super) const AGAIN_AFTER: &str = "10";
@@ -102,12 +102,12 @@ impl From<Declined> for Problem {
         match why {
             Declined::Refused(refused) => {
                 let status = match refused {
-                    Refused::Unusable(_) | Refused::Record(_) => StatusCode::UNPROCESSABLE_ENTITY,
-                    Refused::Unknown(_) => StatusCode::NOT_FOUND,
-                    Refused::Conflict(_) => StatusCode::CONFLICT,
+                    PushRefused::Unusable(_) | PushRefused::Record(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                    PushRefused::Unknown(_) => StatusCode::NOT_FOUND,
+                    PushRefused::Conflict(_) => StatusCode::CONFLICT,
                 };
                 let detail = refused.to_string();
-                let faults = if let Refused::Record(fault) = refused { vec![fault] } else { Vec::new() };
+                let faults = if let PushRefused::Record(fault) = refused { vec![fault] } else { Vec::new() };
                 Self { faults, ..Self::new(status, detail) }
             }
             Declined::Store => Self::later("the store failed: send it again"),

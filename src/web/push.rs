@@ -19,7 +19,7 @@ use super::{Shared, request, to_the_end};
 use crate::access::Scope;
 use crate::session::{Fault, SessionId};
 use crate::source::json::BODY_MAX;
-use crate::source::push::Offer;
+use crate::source::push::PushedBody;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -97,7 +97,7 @@ pub(super) async fn whole(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    answer(&shared, &name, &headers, async |shared| Ok(Offer::Whole(read(shared, &headers, body).await?))).await
+    answer(&shared, &name, &headers, async |shared| Ok(PushedBody::Whole(read(shared, &headers, body).await?))).await
 }
 
 /// One session: the others stay as they are.
@@ -119,7 +119,7 @@ pub(super) async fn one(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    answer(&shared, &name, &headers, async |shared| Ok(Offer::One(session(&id)?, read(shared, &headers, body).await?))).await
+    answer(&shared, &name, &headers, async |shared| Ok(PushedBody::One(session(&id)?, read(shared, &headers, body).await?))).await
 }
 
 /// Cancels a session.
@@ -139,7 +139,7 @@ pub(super) async fn cancel(
     Path(OfRecord { name, session: id }): Path<OfRecord>,
     headers: HeaderMap,
 ) -> Response {
-    answer(&shared, &name, &headers, async |_| Ok(Offer::Cancel(session(&id)?))).await
+    answer(&shared, &name, &headers, async |_| Ok(PushedBody::Cancel(session(&id)?))).await
 }
 
 /// Who it is, then what it is, then what comes of it.
@@ -147,7 +147,7 @@ async fn answer(
     shared: &Arc<Shared>,
     name: &str,
     headers: &HeaderMap,
-    offer: impl AsyncFnOnce(&Shared) -> Result<Offer, Problem>,
+    offer: impl AsyncFnOnce(&Shared) -> Result<PushedBody, Problem>,
 ) -> Response {
     let taken = async {
         let source = source(shared, name, headers)?;

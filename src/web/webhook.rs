@@ -29,7 +29,7 @@ const ID_MAX: usize = 128;
 
 /// Where a gateway's requests hold what. Pointers are RFC 6901.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Form {
+pub struct EventForm {
     /// The array of events; `None`: the body is one event. The other pointers are within an event.
     pub each: Option<String>,
     /// Receipts; `None`: it tells none.
@@ -142,7 +142,7 @@ fn origin(token: &SecretString) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(format!("origin {}", token.expose_secret()))[..16])
 }
 
-impl Form {
+impl EventForm {
     /// What can be read, and how many cannot: one must not cost the others. `None`: nothing can.
     fn events(&self, body: &Value, answered: bool) -> Option<(Vec<WebhookEvent>, usize)> {
         let all = match &self.each {
@@ -220,9 +220,9 @@ mod tests {
 
     use super::*;
 
-    fn form() -> Form {
+    fn form() -> EventForm {
         let at = |pointer: &str| pointer.to_owned();
-        Form {
+        EventForm {
             each: None,
             receipts: Some(ReceiptForm {
                 id: Some(at("/id")),
@@ -291,21 +291,21 @@ mod tests {
         let event =
             |kind: &str, word: &str| json!({"type": kind, "id": "7", "status": {"name": word}, "from": "4045550100", "text": "STOP"});
         let is_reply =
-            |form: &Form, event: &Value| matches!(form.event(event, false), Some(WebhookEvent::Reply(reply)) if reply.text == "STOP");
-        let is_receipt = |form: &Form, event: &Value| matches!(form.event(event, false), Some(WebhookEvent::Receipt(_)));
+            |form: &EventForm, event: &Value| matches!(form.event(event, false), Some(WebhookEvent::Reply(reply)) if reply.text == "STOP");
+        let is_receipt = |form: &EventForm, event: &Value| matches!(form.event(event, false), Some(WebhookEvent::Receipt(_)));
         assert!(is_reply(&form(), &event("in", "DELIVRD")) && is_reply(&form(), &event("in", "received")));
         assert!(is_receipt(&form(), &event("out", "DELIVRD")));
         assert_eq!(form().event(&event("out", "received"), false), Some(WebhookEvent::Nothing));
-        let replies = Form { receipts: None, ..form() };
+        let replies = EventForm { receipts: None, ..form() };
         assert!(is_reply(&replies, &event("in", "DELIVRD")));
         assert_eq!(replies.event(&event("out", "DELIVRD"), false), Some(WebhookEvent::Nothing), "our own message");
-        assert!(is_reply(&Form { reply_when: None, ..replies }, &event("any", "DELIVRD")));
-        assert!(is_receipt(&Form { replies: None, reply_when: None, ..form() }, &event("in", "DELIVRD")));
+        assert!(is_reply(&EventForm { reply_when: None, ..replies }, &event("any", "DELIVRD")));
+        assert!(is_receipt(&EventForm { replies: None, reply_when: None, ..form() }, &event("in", "DELIVRD")));
     }
 
     #[test]
     fn several_come_at_once_and_one_does_not_cost_the_others() {
-        let form = Form { each: Some("/results".to_owned()), ..form() };
+        let form = EventForm { each: Some("/results".to_owned()), ..form() };
         let good = json!({"id": 7, "status": {"name": "DELIVRD"}});
         let stop = json!({"type": "in", "id": 8, "from": "4045550100", "text": "STOP"});
         let read = |results: Value| form.events(&json!({ "results": results }), false).map(|(events, unread)| (events.len(), unread));

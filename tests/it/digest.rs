@@ -20,7 +20,7 @@ use punctual::render::{Parts, Renderer, Settings};
 use punctual::retry::DoubtPolicy;
 use punctual::session::{ParticipationId, SessionId};
 use punctual::source::{ambiguity, json};
-use punctual::staff::{Concern, Kind, Why, words};
+use punctual::staff::{Concern, ConcernKind, Why, words};
 use punctual::suppression::Suppression;
 use punctual::{config, walk};
 use serde_json::{Value, json};
@@ -367,19 +367,19 @@ fn all_concerns() -> Vec<Concern> {
         Reason::Absent,
         Reason::Guard,
     ];
-    let people = faults.map(Why::Omitted).into_iter().chain([Why::Held, Why::Rejected, Why::Unknown]).map(|why| (Kind::Person, why));
-    let messages = [Why::Held, Why::Rejected, Why::Unknown].map(|why| (Kind::Message, why));
-    let changes = GuardKind::ALL.map(|kind| (Kind::Change, Why::Guarded(kind)));
-    let record = [(Kind::Record, Why::Omitted(Reason::Quarantined))];
-    let concern = |(n, (kind, why)): (i64, (Kind, Why))| Concern {
+    let people = faults.map(Why::Omitted).into_iter().chain([Why::Held, Why::Rejected, Why::Unknown]).map(|why| (ConcernKind::Person, why));
+    let messages = [Why::Held, Why::Rejected, Why::Unknown].map(|why| (ConcernKind::Message, why));
+    let changes = GuardKind::ALL.map(|kind| (ConcernKind::Change, Why::Guarded(kind)));
+    let record = [(ConcernKind::Record, Why::Omitted(Reason::Quarantined))];
+    let concern = |(n, (kind, why)): (i64, (ConcernKind, Why))| Concern {
         kind,
         session: Some(SessionId(n)),
-        participation: matches!(kind, Kind::Person | Kind::Message).then_some(ParticipationId(n * 10 + 1)),
-        start: (kind != Kind::Change && kind != Kind::Record).then(|| at("2026-11-25T15:00:00Z")),
-        contact: (kind == Kind::Message).then(|| "t*****@example.com".to_owned()),
-        what: (kind == Kind::Message).then(|| "reminder 24h".to_owned()),
+        participation: matches!(kind, ConcernKind::Person | ConcernKind::Message).then_some(ParticipationId(n * 10 + 1)),
+        start: (kind != ConcernKind::Change && kind != ConcernKind::Record).then(|| at("2026-11-25T15:00:00Z")),
+        contact: (kind == ConcernKind::Message).then(|| "t*****@example.com".to_owned()),
+        what: (kind == ConcernKind::Message).then(|| "reminder 24h".to_owned()),
         why,
-        detail: (kind == Kind::Record).then(|| "sessions: [3].ScheduleTs: is missing".to_owned()),
+        detail: (kind == ConcernKind::Record).then(|| "sessions: [3].ScheduleTs: is missing".to_owned()),
     };
     (1..).zip(people.chain(messages).chain(changes).chain(record)).map(concern).collect()
 }

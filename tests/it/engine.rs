@@ -10,7 +10,7 @@ use punctual::entry::{Entry, State};
 use punctual::notice::{NoticeKey, Occasion, Reason};
 use punctual::outbox::{Act, Filter};
 use punctual::outcome::Outcome;
-use punctual::session::Extent;
+use punctual::session::SnapshotKind;
 use punctual::source::{ambiguity, json};
 use punctual::suppression::Suppression;
 use punctual::walk;

@@ -159,7 +159,7 @@ fn session_files() {
         if let Ok(snapshot) = json::parse(input) {
             for session in &snapshot.sessions {
                 // What the store keeps of a record is read back to the same people.
-                let kept = json::kept(&session.record);
+                let kept = json::stored_record(&session.record);
                 assert_eq!(kept.map(|k| k.participants.len()), Some(session.participants.len()));
             }
         }

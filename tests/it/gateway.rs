@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use punctual::contact::PhoneNumber;
-use punctual::deliver::gateway::rules::{Meaning, Rule};
+use punctual::deliver::gateway::rules::{Meaning, ResponseRule};
 use punctual::deliver::gateway::{http, kannel, twilio};
 use punctual::deliver::{PointOfNoReturn, Transport};
 use punctual::json_pointer::At;
@@ -205,7 +205,7 @@ async fn any_gateway_is_a_template() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_in_the_body_of_a_200_is_no_success() {
     let status = |text: &str| Some(At { pointer: "/status".to_owned(), one_of: vec![text.to_owned()] });
-    let rule = |at, contains: Option<&str>, means| Rule { status: vec![200], at, contains: contains.map(str::to_owned), means };
+    let rule = |at, contains: Option<&str>, means| ResponseRule { status: vec![200], at, contains: contains.map(str::to_owned), means };
     let rules = vec![
         rule(status("0"), None, Meaning::Accepted),
         rule(status("4"), Some("blacklist"), Meaning::OptedOut),

@@ -441,7 +441,7 @@ async fn settle(world: &Arc<World>, truth: &Truth) {
             let theirs: Vec<&Entry> = entries.iter().filter(|e| e.notice.participation.0 == id(s, n)).collect();
             let knows = |e: &&Entry| {
                 let text = e.notice.address.expose() == address(s, n, person.email) && e.notice.start == start_of(*start);
-                text && (e.state.told() || e.state == State::Rejected)
+                text && (e.state.may_have_been_sent() || e.state == State::Rejected)
             };
             if takes_place && !theirs.iter().any(knows) && !explained.contains_key(&id(s, n)) {
                 let states: Vec<String> = theirs.iter().map(|e| format!("{} {} {:?}", e.notice.occasion, e.state, e.reason)).collect();
@@ -459,7 +459,7 @@ async fn settle(world: &Arc<World>, truth: &Truth) {
     for entry in world.outbox.list(&Filter::default()).await.unwrap() {
         let unended = [State::Waiting, State::Claimed, State::Sending, State::Held, State::Unknown];
         let ended = !unended.contains(&entry.state);
-        let explained = entry.state.told() || entry.state == State::Rejected || entry.reason.is_some();
+        let explained = entry.state.may_have_been_sent() || entry.state == State::Rejected || entry.reason.is_some();
         if !ended || !explained {
             open.insert(
                 entry.notice.key,

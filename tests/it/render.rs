@@ -20,7 +20,7 @@ use punctual::contact::{Address, ConnectCode, EmailAddress, PersonName, PhoneNum
 use punctual::feedback::answer::Answer;
 use punctual::message::SmsEncoding;
 use punctual::notice::{Identity, Notice, NoticeKey, Occasion};
-use punctual::render::look::Look;
+use punctual::render::look::MailLook;
 use punctual::render::{Facts, Number, Parts, RenderError, Rendered, Renderer, Settings};
 use punctual::session::{
     AutoDeliver, Participant, ParticipationId, Presence, RawContact, Role, Rsvp, Session, SessionId, SourceRecord, Standing,
@@ -41,7 +41,7 @@ pub(crate) fn settings() -> Settings {
         return_path: None,
         practice_name: "Elm Street Counseling".to_owned(),
         short_name: None,
-        look: Look::default(),
+        look: MailLook::default(),
         practice_contact: "(555) 555-0142".to_owned(),
         locale: "en-US".to_owned(),
         join_url: "https://hub.securevideo.com/Pass/Join/{{ code }}{% if passkey %}?passkey={{ passkey }}{% endif %}".to_owned(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use punctual::config;
 use punctual::render::{Renderer, Settings};
-use punctual::simulate::{Happened, Moment, Request, script, simulate};
+use punctual::simulate::{Happened, Rehearsal, TimelineEntry, script, simulate};
 use serde_json::{Value, json};
 
 const CONFIGURATION: &str = "[practice]\nname = \"Lakeside\"\n[adopt]\ninvites = true\n[quiet_hours]\nchannels = []\n";
@@ -23,13 +23,13 @@ fn session(id: i64, start: &str, channel: &str) -> Value {
 }
 
 /// Plays 24 to 30 November 2026, from 09:00 UTC.
-async fn play(sessions: Vec<Value>, events: &str) -> Vec<Moment> {
+async fn play(sessions: Vec<Value>, events: &str) -> Vec<TimelineEntry> {
     play_with(CONFIGURATION, sessions, events).await
 }
 
-async fn play_with(configured: &str, sessions: Vec<Value>, events: &str) -> Vec<Moment> {
+async fn play_with(configured: &str, sessions: Vec<Value>, events: &str) -> Vec<TimelineEntry> {
     let config = config::parse(configured, None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    let request = Request {
+    let request = Rehearsal {
         sessions,
         policy: Arc::new(config.policy),
         renderer: Arc::new(Renderer::new(Settings { reference_key: [7; 32], ..config.render }).unwrap()),
@@ -43,7 +43,7 @@ async fn play_with(configured: &str, sessions: Vec<Value>, events: &str) -> Vec<
 }
 
 /// What was done or left, but for the script's own lines: `participation what outcome(reason)@time`.
-fn told(timeline: &[Moment]) -> Vec<String> {
+fn told(timeline: &[TimelineEntry]) -> Vec<String> {
     let lines = timeline.iter().filter(|m| m.outcome != Happened::Event).map(|m| {
         let what = m.rule.clone().or(m.occasion.map(|o| o.to_string())).unwrap_or_default();
         let reason = m.reason.map_or_else(String::new, |r| format!("({r})"));

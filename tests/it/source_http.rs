@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use punctual::session::Extent;
+use punctual::session::SnapshotKind;
 use punctual::source::http::{Api, Settings};
 
 use crate::servers::http::{Reply, Server, answer};
@@ -26,7 +26,7 @@ fn as_recorded() -> Reply {
 async fn the_list_is_read_as_it_is_written() {
     let server = Server::start(as_recorded()).await;
     let snapshot = api(server.port, &[]).read().await.unwrap();
-    assert_eq!((snapshot.sessions.len(), snapshot.faults.len(), snapshot.extent), (3, 0, Extent::Whole));
+    assert_eq!((snapshot.sessions.len(), snapshot.faults.len(), snapshot.kind), (3, 0, SnapshotKind::Full));
     let request = server.requests()[0].to_ascii_lowercase();
     assert!(request.starts_with("get /session http/1.1\r\n") && request.contains("authorization: basic awq6cznjcmv0\r\n"), "{request}");
     assert!(!request.contains("accept-encoding"), "no compressed answer is asked for: {request}");
@@ -36,7 +36,7 @@ async fn the_list_is_read_as_it_is_written() {
 async fn each_host_is_asked_and_a_failing_one_makes_it_partial() {
     let server = Server::start(as_recorded()).await;
     let snapshot = api(server.port, &[2942, 12]).read().await.unwrap();
-    assert_eq!((snapshot.sessions.len(), snapshot.extent), (6, Extent::Whole));
+    assert_eq!((snapshot.sessions.len(), snapshot.kind), (6, SnapshotKind::Full));
     let paths: Vec<String> = server.requests().iter().map(|r| r.split(' ').nth(1).unwrap().to_owned()).collect();
     assert_eq!(paths, ["/session/2942", "/session/12"]);
     let refusing = Server::start(answer(404, "", "{\"Message\": \"User not found\"}")).await;

@@ -1,7 +1,7 @@
 //! The pages of staff and the API of programs, over real sockets: who may look, who may act, and what nobody sees.
 
 use chrono::TimeDelta;
-use punctual::access::{Access, Scope, Token, User, UserRole, digest, file, password};
+use punctual::access::{AccessList, Scope, Token, User, UserRole, digest, file, password};
 use punctual::clock::{Clock, WallClock};
 use punctual::contact::Channel;
 use punctual::entry::{Entry, State};
@@ -54,7 +54,7 @@ impl Office {
     }
 
     /// Writes the users file, changed like that.
-    fn users(&self, change: impl FnOnce(&mut Access)) {
+    fn users(&self, change: impl FnOnce(&mut AccessList)) {
         let mut access = everybody();
         change(&mut access);
         file::write(&self.practice.folder.path().join("users.toml"), &access).unwrap();
@@ -139,11 +139,11 @@ impl Office {
     }
 }
 
-fn everybody() -> Access {
+fn everybody() -> AccessList {
     let user = |name: &str, role| User { name: name.parse().unwrap(), role, argon2id: password::hash(PASSWORD).unwrap(), totp: None };
     let token =
         |name: &str, token: &str, scopes: &[Scope]| Token { name: name.parse().unwrap(), scopes: scopes.to_vec(), sha256: digest(token) };
-    Access {
+    AccessList {
         user: vec![user("jane", UserRole::Operator), user("victor", UserRole::Viewer)],
         token: vec![
             token("reader", READ, &[Scope::Read]),

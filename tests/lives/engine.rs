@@ -14,7 +14,7 @@ use punctual::outcome::Outcome;
 use punctual::plan::Policy;
 use punctual::render::{Renderer, Settings};
 use punctual::retry::DoubtPolicy;
-use punctual::session::{Extent, Snapshot};
+use punctual::session::{Snapshot, SnapshotKind};
 use punctual::source::just_read::JustRead;
 use punctual::source::{ambiguity, json};
 use punctual::walk::Elsewhere;
@@ -81,7 +81,7 @@ pub(super) struct Process {
 pub(super) enum Says {
     /// It cannot be read.
     Nothing,
-    List(Arc<List>, Extent),
+    List(Arc<List>, SnapshotKind),
 }
 
 impl Process {
@@ -129,17 +129,17 @@ impl Process {
             Says::Nothing => return walk::again(store, name(source), policy, now).await,
         };
         let is_same = self.walked.lock().unwrap().get(&source).is_some_and(|walked| Arc::ptr_eq(walked, &list));
-        if let Some(last) = rests.filter(|_| is_same && extent == Extent::Whole) {
+        if let Some(last) = rests.filter(|_| is_same && extent == SnapshotKind::Full) {
             walk::heard(store, name(source), policy, last.last_snapshot_at, now).await?;
             return Ok(walk::WalkSummary { sessions: list.snapshot.sessions.len(), ..walk::WalkSummary::default() });
         }
         let mut snapshot = list.snapshot.clone();
         ambiguity::mark(&mut snapshot, now);
-        snapshot.extent = extent;
+        snapshot.kind = extent;
         let mut elsewhere = self.elsewhere.lock().await;
         let report = walk::walk_beside(store, &mut elsewhere, (name(source), &snapshot), policy, now).await?;
         let mut walked = self.walked.lock().unwrap();
-        if extent == Extent::Whole {
+        if extent == SnapshotKind::Full {
             walked.insert(source, list)
         } else {
             walked.remove(&source)

@@ -100,11 +100,11 @@ impl Oracle {
                     && t.at >= due - hour
             };
             // A reminder does not follow at once upon what tells the same.
-            let told_lately = |t: &&Told| {
+            let is_heard_anyway = |t: &&Told| {
                 let announces = !matches!(t.letter.kind, Kind::Reminder | Kind::Cancelled);
                 t.person == person && t.fate.counts() && announces && t.start == Some(said.start) && t.at >= due - TOO_CLOSE
             };
-            if self.told.iter().any(|t| told_lately(&t)) {
+            if self.told.iter().any(|t| is_heard_anyway(&t)) {
                 continue;
             }
             // By the clock that was right then, or by the quiet hours of another zone.

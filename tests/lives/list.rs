@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use punctual::session::Extent;
+use punctual::session::SnapshotKind;
 use serde_json::Value;
 
 use super::said::{Status, said};
@@ -37,10 +37,10 @@ pub(super) struct List {
 
 impl List {
     /// What it does not say of this session may stand in what cannot be read. A record that can be read says who is in its session.
-    pub(super) fn may_hold_more_of(&self, session: i64, extent: Extent) -> bool {
+    pub(super) fn may_hold_more_of(&self, session: i64, extent: SnapshotKind) -> bool {
         self.at_fault.contains(&session)
             || self.unread.contains(&session)
-            || ((self.nameless || extent == Extent::Part) && !self.sessions.contains_key(&session))
+            || ((self.nameless || extent == SnapshotKind::Partial) && !self.sessions.contains_key(&session))
     }
 }
 

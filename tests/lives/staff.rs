@@ -49,7 +49,7 @@ impl World {
     pub(super) async fn reminds(&self, n: usize, at_night: bool) {
         let Some((session, person)) = self.nth(n) else { return };
         let (of, whom) = (SessionId(session), ParticipationId(person));
-        let wish = remind::Wish { session: of, participation: Some(whom), at_night, who: None, why: String::new() };
+        let wish = remind::RemindRequest { session: of, participation: Some(whom), at_night, who: None, why: String::new() };
         let answers = remind::remind(&self.desk(), &wish, self.now()).await.unwrap();
         let entries = self.entries().await;
         for answer in answers {
@@ -76,7 +76,7 @@ impl World {
             Named::Corrected(version) => Some(source::email(person, version)),
             Named::Anothers(n) => self.contact_of(n, by_text),
         };
-        let wish = resend::Wish { keys: vec![key], to: to.as_deref().map(restored), who: None };
+        let wish = resend::ResendRequest { keys: vec![key], to: to.as_deref().map(restored), who: None };
         let answers = resend::resend(&self.desk(), &wish, self.now()).await.unwrap();
         let what = entry.notice.rule.clone().unwrap_or_else(|| entry.notice.occasion.to_string());
         for (_, answer) in answers {
@@ -85,7 +85,7 @@ impl World {
             self.notes(format!("staff: {what} of {person} is sent again{whither}: {said}"));
             let mut oracle = self.oracle.lock().unwrap();
             match answer {
-                resend::Answer::Store(Resent::As(new)) => {
+                resend::ResendResult::Store(Resent::As(new)) => {
                     oracle.is_sent_again(person, to.as_deref());
                     // Once more where it went, be it an address that staff had named.
                     let to = to.clone().or_else(|| oracle.asked.get(&key).and_then(|asked| asked.to.clone()));
@@ -132,7 +132,7 @@ impl Oracle {
                 State::Held | State::Unknown => self.asked.contains_key(&e.notice.key),
                 _ => false,
             }),
-            NotNow::JustTold(_) => self.told_of(person).any(|t| t.at > now - AGAIN_AFTER * 2),
+            NotNow::JustSent(_) => self.told_of(person).any(|t| t.at > now - AGAIN_AFTER * 2),
             NotNow::TooOften => false,
         };
         if !is_so {
@@ -157,16 +157,16 @@ impl Oracle {
     }
 
     /// Staff were told that it is not sent again: is it so?
-    fn is_not_sent_again(&mut self, entry: &Entry, to: Option<&str>, why: resend::Answer, now: DateTime<Utc>) {
+    fn is_not_sent_again(&mut self, entry: &Entry, to: Option<&str>, why: resend::ResendResult, now: DateTime<Utc>) {
         let (key, person) = (entry.notice.key, entry.notice.participation.0);
         let is_so = match why {
-            resend::Answer::Store(Resent::Late) => entry.notice.useful_until <= now,
-            resend::Answer::Store(Resent::UnderWay | Resent::NotOver(_) | Resent::TooOften) => true,
-            resend::Answer::Store(_) => false,
-            resend::Answer::Suppressed(_) => self.may_be_suppressed.contains(to.unwrap_or(entry.notice.address.expose())),
-            resend::Answer::Anothers => to.is_some(),
-            resend::Answer::Against(Reason::Outdated) => !self.still_holds(person, key, now),
-            resend::Answer::Against(reason) => self.is_true_now(person, reason, now) || !self.still_holds(person, key, now),
+            resend::ResendResult::Store(Resent::Late) => entry.notice.useful_until <= now,
+            resend::ResendResult::Store(Resent::UnderWay | Resent::NotOver(_) | Resent::TooOften) => true,
+            resend::ResendResult::Store(_) => false,
+            resend::ResendResult::Suppressed(_) => self.may_be_suppressed.contains(to.unwrap_or(entry.notice.address.expose())),
+            resend::ResendResult::Anothers => to.is_some(),
+            resend::ResendResult::Against(Reason::Outdated) => !self.still_holds(person, key, now),
+            resend::ResendResult::Against(reason) => self.is_true_now(person, reason, now) || !self.still_holds(person, key, now),
         };
         if !is_so {
             self.fails(format!("sent again for {person}: it is refused, and that is not so: {why:?}"));

@@ -25,11 +25,12 @@ use punctual::outbox::memory::MemoryOutbox;
 use punctual::outbox::postgres::{PostgresOutbox, Server};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{
-    Act, Acts, Alert, Applied, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Feedback, Filter, FindsAgain, Lease, Nodes, NotedSession,
-    Outbox, Purged, Queries, RecentEnd, Recovered, Rest, Restored, Result, Retention, Scheduled, Seen, SeenSession, Settlement, SourceRow,
-    StaffLetter, Status, TransportAnswer, TransportAsk, TransportName, TransportState, Transports, Upkeep, Walk, Walks,
+    Act, Acts, Alert, Applied, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, DigestDelivery, Feedback, Filter, Lease, Nodes,
+    NotedSession, Outbox, Purged, Queries, RecentEnd, Recovered, ReplaysAfterRestore, Rest, Restored, Result, Retention, Scheduled, Seen,
+    SeenSession, Settlement, SourceRow, Status, TransportAnswer, TransportAsk, TransportName, TransportState, Transports, Upkeep, Walk,
+    Walks,
 };
-use punctual::receipt::{About, Receipt, Received, Undelivered};
+use punctual::receipt::{Receipt, ReceiptTarget, Received, Undelivered};
 use punctual::session::stored::{Also, StoredSession};
 use punctual::session::{Fault, ParticipationId, SessionId};
 use punctual::suppression::{SuppressedAddress, Suppression};
@@ -278,7 +279,7 @@ asks!(Walks {
     apply(walk: Walk) -> Applied, after Apply;
     plan_anew() -> ();
     absences_anew() -> ();
-    finds_again(source: &str, now: DateTime<Utc>) -> FindsAgain;
+    replays_after_restore(source: &str, now: DateTime<Utc>) -> ReplaysAfterRestore;
 });
 
 asks!(Attempts {
@@ -306,7 +307,7 @@ asks!(Feedback {
     suppress(now: DateTime<Utc>, address: &Address, kind: Suppression, deed: Option<&str>) -> bool;
     unsuppress(now: DateTime<Utc>, key: &str, deed: Option<&str>) -> bool;
     receive(now: DateTime<Utc>, receipt: Receipt) -> Received;
-    whose(about: &About) -> Option<NoticeKey>;
+    whose(about: &ReceiptTarget) -> Option<NoticeKey>;
     due_between(from: DateTime<Utc>, until: DateTime<Utc>) -> Vec<NoticeKey>;
     undelivered(now: DateTime<Utc>) -> Vec<Undelivered>;
     reply(now: DateTime<Utc>, taken: AcceptedReply) -> bool;
@@ -340,7 +341,7 @@ asks!(Transports {
 
 asks!(Upkeep {
     reference_key() -> [u8; 32];
-    staff_letters(scheduled_at: DateTime<Utc>) -> Vec<StaffLetter>;
+    staff_letters(scheduled_at: DateTime<Utc>) -> Vec<DigestDelivery>;
     add_staff_letters(scheduled_at: DateTime<Utc>, useful_until: DateTime<Utc>, recipients: Vec<String>) -> ();
     alerts() -> Vec<Alert>;
     begin_alert(alert: Alert) -> ();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
-use punctual::session::Extent;
+use punctual::session::SnapshotKind;
 use serde_json::Value;
 
 use super::list::{List, Occupied, read};
@@ -158,7 +158,7 @@ impl Word {
     }
 
     /// A list was read, and what comes of it is in force.
-    pub(super) fn heard(&mut self, source: usize, records: &[Value], extent: Extent, now: DateTime<Utc>) {
+    pub(super) fn heard(&mut self, source: usize, records: &[Value], extent: SnapshotKind, now: DateTime<Utc>) {
         let mut list = read(records);
         // An answer may be one to another start: of a session that ever moved nobody can say which it answers.
         for said in list.people.values_mut().flat_map(|(_, listings)| listings).filter_map(Listing::good) {
@@ -176,7 +176,7 @@ impl Word {
         if !self.in_part.is_empty() {
             self.in_part_until = Some(now);
         }
-        if list.nameless || extent == Extent::Part {
+        if list.nameless || extent == SnapshotKind::Partial {
             self.in_part.insert(source);
         } else {
             self.in_part.remove(&source);
@@ -281,7 +281,7 @@ impl Word {
     }
 
     /// What changes with this list in more than [`AT_ONCE`] places waits, until it is said as before or an operator decides.
-    fn too_much_at_once(&mut self, source: usize, list: &List, extent: Extent, now: DateTime<Utc>) {
+    fn too_much_at_once(&mut self, source: usize, list: &List, extent: SnapshotKind, now: DateTime<Utc>) {
         self.note_what_passes(source, list, now);
         // Their session is there again: that they are not is another matter, and so is what else it says.
         let back = |session: i64| list.sessions.get(&session).is_some_and(|(_, status)| *status != Status::Cancelled);

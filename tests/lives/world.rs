@@ -16,7 +16,7 @@ use punctual::message::Message;
 use punctual::notice::Omission;
 use punctual::outbox::postgres::Server as Database;
 use punctual::outbox::{Attempts, Feedback, Filter, Outbox, Queries, Upkeep, Walks};
-use punctual::session::{Extent, Snapshot};
+use punctual::session::{Snapshot, SnapshotKind};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -312,7 +312,7 @@ impl World {
             process.hears(source, Says::Nothing, now).await.unwrap();
             return;
         };
-        let extent = if matches!(feed, Feed::Part(_)) { Extent::Part } else { Extent::Whole };
+        let extent = if matches!(feed, Feed::Part(_)) { SnapshotKind::Partial } else { SnapshotKind::Full };
         let anew = self.anew.lock().unwrap().remove(&source);
         if !self.armed.lock().unwrap().is_empty() {
             let mut oracle = self.oracle.lock().unwrap();
@@ -333,7 +333,7 @@ impl World {
         } else {
             oracle.word.heard(source, &said.records, extent, now);
         }
-        oracle.adopts(source, extent == Extent::Whole, now);
+        oracle.adopts(source, extent == SnapshotKind::Full, now);
         drop(oracle);
         let mut sources = self.sources.lock().unwrap();
         if !sources[source].said.last().is_some_and(|last| Arc::ptr_eq(last, &said)) {

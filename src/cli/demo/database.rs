@@ -14,14 +14,14 @@ use crate::outbox::postgres::{PostgresOutbox, Server};
 const NAME: &str = "punctual";
 
 /// A server that runs until it is dropped.
-pub(super) struct Database {
+pub(super) struct DemoDatabase {
     bin: PathBuf,
     folder: PathBuf,
     /// PostgreSQL does not run as root: as whom it does then.
     user: Option<(u32, u32)>,
 }
 
-impl Database {
+impl DemoDatabase {
     /// Starts one whose schema is today's.
     pub(super) fn start() -> anyhow::Result<Self> {
         let bin = programs().context("no PostgreSQL server is installed here (Debian: apt-get install postgresql)")?;
@@ -66,7 +66,7 @@ impl Database {
     }
 }
 
-impl Drop for Database {
+impl Drop for DemoDatabase {
     fn drop(&mut self) {
         drop(self.run("pg_ctl", &["-D", "data", "-w", "-s", "-m", "immediate", "stop"]));
         drop(fs::remove_dir_all(&self.folder));

@@ -12,9 +12,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::super::table::{Look, Tone, cell, table, text};
+use super::super::table::{TableStyle, Tone, cell, table, text};
 use super::super::{Exit, runtime};
-use super::database::Database;
+use super::database::DemoDatabase;
 use crate::clock::{Clock, WallClock};
 use crate::config;
 use crate::entry::State;
@@ -110,10 +110,10 @@ struct Play {
     begun: Instant,
     /// By the clock on the wall.
     at: DateTime<Utc>,
-    _database: Database,
+    _database: DemoDatabase,
 }
 
-pub(super) fn demo(dir: &Path, count: u8, colors: Look) -> anyhow::Result<Exit> {
+pub(super) fn demo(dir: &Path, count: u8, colors: TableStyle) -> anyhow::Result<Exit> {
     out!(
         "Punctual's demo of several nodes, in {}: {count} daemons over one PostgreSQL database, folders in place of a mail server.\n",
         dir.display()
@@ -137,7 +137,7 @@ pub(super) fn demo(dir: &Path, count: u8, colors: Look) -> anyhow::Result<Exit> 
 
 impl Play {
     fn open(dir: &Path, count: u8) -> anyhow::Result<Self> {
-        let database = Database::start()?;
+        let database = DemoDatabase::start()?;
         let at = WallClock.now();
         super::write_sessions(dir, &sessions(at, BOOKED[0]))?;
         let begun = Instant::now();
@@ -219,7 +219,7 @@ impl Play {
         format!("Handed over so far: {}.", each.join(", "))
     }
 
-    async fn tells(&self, colors: Look) -> anyhow::Result<()> {
+    async fn tells(&self, colors: TableStyle) -> anyhow::Result<()> {
         let rows = self.store.nodes().await?;
         let mut shown = table(colors, &["Node", "Handed over", ""]);
         for node in &self.nodes {

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::access::{self, Access, User, UserRole, password};
+use crate::access::{self, AccessList, User, UserRole, password};
 use crate::clock::{Clock, WallClock};
 use crate::config;
 use crate::daemon::Engine;
@@ -58,13 +58,13 @@ impl Clock for Movable {
 }
 
 /// What the buttons do.
-struct Scene {
+struct DemoScene {
     clock: Arc<Movable>,
     folder: PathBuf,
     key: String,
 }
 
-impl Scene {
+impl DemoScene {
     fn is_broken(&self) -> bool {
         self.folder.join(BROKEN).exists()
     }
@@ -98,7 +98,7 @@ impl Scene {
     }
 }
 
-impl Stage for Scene {
+impl Stage for DemoScene {
     fn key(&self) -> &str {
         &self.key
     }
@@ -145,14 +145,14 @@ pub(super) fn write_users(folder: &Path) -> anyhow::Result<()> {
     let argon2id = password::hash(&secret).map_err(anyhow::Error::msg)?;
     let name = USER.parse().map_err(|why| anyhow::anyhow!("{why}"))?;
     let user = vec![User { name, role: UserRole::Operator, argon2id, totp: None }];
-    access::file::write(&folder.join("users.toml"), &Access { user, token: Vec::new() }).map_err(anyhow::Error::msg)
+    access::file::write(&folder.join("users.toml"), &AccessList { user, token: Vec::new() }).map_err(anyhow::Error::msg)
 }
 
 /// Serves until Ctrl-C.
 pub(super) async fn serve(file: &Path, folder: &Path, at: DateTime<Utc>) -> anyhow::Result<()> {
     let clock = Arc::new(Movable::at(at));
     let key = access::new_token().map_err(anyhow::Error::msg)?;
-    let scene = Scene { clock: Arc::clone(&clock), folder: folder.to_owned(), key: key.clone() };
+    let scene = DemoScene { clock: Arc::clone(&clock), folder: folder.to_owned(), key: key.clone() };
     let engine = Arc::new(Engine::start(config::load(Some(file))?, clock).await?.staged(Arc::new(scene)));
     let (stop, stopped) = watch::channel(false);
     let told = Arc::clone(&engine);

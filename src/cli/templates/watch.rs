@@ -60,7 +60,7 @@ pub(super) fn watch(config: &Config, args: &WatchArgs) -> anyhow::Result<Exit> {
     out!("http://{}/ shows each message, and loads again when a file in {} is saved.", listener.local_addr()?, dir.display());
     out!("Nothing is sent. Ctrl-C ends it.");
     let settings = Settings { template_dir: Some(dir.clone()), ..config.render.clone() };
-    let bench = Arc::new(Bench { dir, settings, made: Mutex::default() });
+    let bench = Arc::new(TemplateWatch { dir, settings, made: Mutex::default() });
     for stream in listener.incoming().flatten() {
         let bench = Arc::clone(&bench);
         // One that goes away early is no failure.
@@ -70,16 +70,16 @@ pub(super) fn watch(config: &Config, args: &WatchArgs) -> anyhow::Result<Exit> {
 }
 
 /// What the files made, when they were like that.
-struct Made {
+struct Compiled {
     seen: u64,
     renderer: Result<Renderer, Vec<String>>,
     problems: Vec<String>,
 }
 
-struct Bench {
+struct TemplateWatch {
     dir: PathBuf,
     settings: Settings,
-    made: Mutex<Option<Arc<Made>>>,
+    made: Mutex<Option<Arc<Compiled>>>,
 }
 
 #[derive(Serialize)]
@@ -97,7 +97,7 @@ struct Card {
 }
 
 /// What is asked for: `?locale=es-US&to=host&phone=yes`.
-struct Asked {
+struct WatchQuery {
     locale: String,
     host: bool,
     phone: bool,
@@ -105,7 +105,7 @@ struct Asked {
     since: String,
 }
 
-impl Asked {
+impl WatchQuery {
     fn of(query: &str) -> Self {
         let get = |name: &str| {
             url::form_urlencoded::parse(query.as_bytes())
@@ -121,7 +121,7 @@ impl Asked {
     }
 }
 
-impl Bench {
+impl TemplateWatch {
     /// Names the files as they are.
     fn seen(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
@@ -130,7 +130,7 @@ impl Bench {
     }
 
     /// What they make, made once.
-    fn made(&self) -> Arc<Made> {
+    fn made(&self) -> Arc<Compiled> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = self.seen();
         if let Some(made) = made.as_ref().filter(|made| made.seen == seen) {
@@ -141,7 +141,7 @@ impl Bench {
             Ok(renderer) => renderer.lint(),
             Err(mistakes) => mistakes.clone(),
         };
-        Arc::clone(made.insert(Arc::new(Made { seen, renderer, problems })))
+        Arc::clone(made.insert(Arc::new(Compiled { seen, renderer, problems })))
     }
 
     fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
@@ -156,7 +156,7 @@ impl Bench {
         let ours = host.is_some_and(|host| matches!(host.rsplit_once(':').map_or(host, |(name, _)| name), "127.0.0.1" | "localhost"));
         let target = first.strip_prefix("GET ").and_then(|rest| rest.split(' ').next()).filter(|_| ours);
         let (path, query) = target.map_or(("", ""), |target| target.split_once('?').unwrap_or((target, "")));
-        let asked = Asked::of(query);
+        let asked = WatchQuery::of(query);
         let (status, kind, policy, body) = match path {
             "" => ("403 Forbidden", "text/plain", PAGE_POLICY, "Ask by the address that was printed.".to_owned()),
             "/" => ("200 OK", "text/html; charset=utf-8", PAGE_POLICY, self.page(&asked)),
@@ -189,7 +189,7 @@ impl Bench {
         }
     }
 
-    fn message(&self, asked: &Asked) -> Option<String> {
+    fn message(&self, asked: &WatchQuery) -> Option<String> {
         let made = self.made();
         let renderer = made.renderer.as_ref().ok()?;
         match renderer.sample(&asked.locale, &asked.kind, asked.role(), Channel::Email).ok()?.parts {
@@ -198,7 +198,7 @@ impl Bench {
         }
     }
 
-    fn page(&self, asked: &Asked) -> String {
+    fn page(&self, asked: &WatchQuery) -> String {
         let made = self.made();
         let locales = made.renderer.as_ref().map(Renderer::locales).unwrap_or_default();
         let own = made.renderer.as_ref().map_or("", |renderer| renderer.locale());
@@ -222,7 +222,7 @@ impl Bench {
 }
 
 /// A message of each kind and channel.
-fn cards(renderer: &Renderer, locale: &str, asked: &Asked) -> Vec<Card> {
+fn cards(renderer: &Renderer, locale: &str, asked: &WatchQuery) -> Vec<Card> {
     let mut cards = Vec::new();
     for kind in kinds() {
         for (channel, word) in [(Channel::Email, "e-mail"), (Channel::Sms, "text message")] {

@@ -20,7 +20,7 @@
 //! | ... anything else, 2xx too | channel fault: that is no answer to a text |
 
 use super::answer::{GatewayAnswer, Private};
-use super::hold::End;
+use super::deferred_body::RequestEnd;
 use crate::http_client::{PAUSE, chain};
 use crate::outcome::{ASK_ANOTHER, Outcome, refusal};
 
@@ -46,20 +46,22 @@ pub(super) fn about_us(answer: &GatewayAnswer, private: &Private) -> Outcome {
 }
 
 /// What becomes of every other end.
-pub(super) fn other(end: &End, private: &Private) -> Outcome {
+pub(super) fn other(end: &RequestEnd, private: &Private) -> Outcome {
     match end {
-        End::Answered(answer) => answered(answer, None, private),
-        End::AnsweredEarly(answer) if matches!(answer.status, 300..=499) => answered(answer, None, private),
-        End::AnsweredEarly(answer) => {
+        RequestEnd::Answered(answer) => answered(answer, None, private),
+        RequestEnd::AnsweredEarly(answer) if matches!(answer.status, 300..=499) => answered(answer, None, private),
+        RequestEnd::AnsweredEarly(answer) => {
             Outcome::ChannelFault { why: format!("answered before it had the text: {}", answer.said(private)), after: answer.pause }
         }
-        End::NotSent(e) if e.is_connect() || e.is_builder() => {
+        RequestEnd::NotSent(e) if e.is_connect() || e.is_builder() => {
             Outcome::ChannelFault { why: format!("no connection: {}", chain(e)), after: None }
         }
-        End::NotSent(e) => Outcome::Retry { why: format!("the connection broke before the text was sent: {}", chain(e)), after: None },
-        End::Unanswered(e) if e.is_timeout() => Outcome::Unknown { why: "no answer in time".to_owned() },
-        End::Unanswered(e) => Outcome::Unknown { why: format!("no answer: {}", chain(e)) },
-        End::Fenced => Outcome::Fenced,
+        RequestEnd::NotSent(e) => {
+            Outcome::Retry { why: format!("the connection broke before the text was sent: {}", chain(e)), after: None }
+        }
+        RequestEnd::Unanswered(e) if e.is_timeout() => Outcome::Unknown { why: "no answer in time".to_owned() },
+        RequestEnd::Unanswered(e) => Outcome::Unknown { why: format!("no answer: {}", chain(e)) },
+        RequestEnd::Fenced => Outcome::Fenced,
     }
 }
 
@@ -102,10 +104,10 @@ mod tests {
         ] {
             for &status in statuses {
                 assert_eq!(kind(&answered(&answer(status, pause), None, &Private::default())), whole, "{status}");
-                assert_eq!(kind(&other(&End::AnsweredEarly(answer(status, pause)), &Private::default())), early, "{status} early");
+                assert_eq!(kind(&other(&RequestEnd::AnsweredEarly(answer(status, pause)), &Private::default())), early, "{status} early");
             }
         }
-        assert_eq!(kind(&other(&End::Fenced, &Private::default())), ("fenced", None));
+        assert_eq!(kind(&other(&RequestEnd::Fenced, &Private::default())), ("fenced", None));
     }
 
     #[test]

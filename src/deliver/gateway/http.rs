@@ -39,7 +39,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tera::{Context, ErrorKind, Kwargs, State, Tera};
 
 use super::answer::{GatewayAnswer, Private};
-use super::rules::{self, Meaning, Rule};
+use super::rules::{self, Meaning, ResponseRule};
 use super::{ask, build, classify, typed};
 use crate::deliver::{PointOfNoReturn, Transport};
 use crate::http_client::{client, place};
@@ -67,7 +67,7 @@ pub struct Settings {
     /// Where a JSON answer holds the message's id (RFC 6901).
     pub reference_pointer: Option<String>,
     /// What an answer means, in order; what none of them fits is read by its status.
-    pub answers: Vec<Rule>,
+    pub answers: Vec<ResponseRule>,
     /// PEM certificates that are trusted besides those of the host.
     pub ca_file: Option<PathBuf>,
     /// Requests at once.
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn rules_decide_before_the_status() {
-        let rule = |pointer: Option<&str>, text: &str, means| Rule {
+        let rule = |pointer: Option<&str>, text: &str, means| ResponseRule {
             status: Vec::new(),
             at: pointer.map(|pointer| At { pointer: pointer.to_owned(), one_of: vec![text.to_owned()] }),
             contains: pointer.is_none().then(|| text.to_owned()),
@@ -361,7 +361,7 @@ mod tests {
             rule(None, "ERR", Meaning::Rejected),
         ];
         let all = [refusals.clone(), vec![rule(Some("/status"), "0", Meaning::Accepted)]].concat();
-        let by_rules = |answers: &[Rule], reference_pointer: Option<&str>| {
+        let by_rules = |answers: &[ResponseRule], reference_pointer: Option<&str>| {
             read(Settings {
                 answers: answers.to_vec(),
                 reference_pointer: reference_pointer.map(str::to_owned),

@@ -30,9 +30,9 @@ pub enum Meaning {
     Unknown,
 }
 
-/// One rule. Its conditions hold together; there is one at least ([`Rule::check`]).
+/// One rule. Its conditions hold together; there is one at least ([`ResponseRule::check`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
+pub struct ResponseRule {
     /// One of these; empty: any.
     pub status: Vec<u16>,
     /// A place in a JSON body.
@@ -43,7 +43,7 @@ pub struct Rule {
     pub means: Meaning,
 }
 
-impl Rule {
+impl ResponseRule {
     /// What is wrong with it, and with which of its keys.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         if let Some(status) = self.status.iter().find(|status| !(100..=599).contains(*status)) {
@@ -65,7 +65,7 @@ impl Rule {
         self.at.is_some() || self.contains.is_some()
     }
 
-    fn fits(&self, read: &Read) -> bool {
+    fn fits(&self, read: &ReadAnswer) -> bool {
         (self.status.is_empty() || self.status.contains(&read.status))
             && self.at.as_ref().is_none_or(|at| at.fits(read.json.as_ref()))
             && self.contains.as_ref().is_none_or(|words| read.lowercase.contains(&words.to_lowercase()))
@@ -73,23 +73,23 @@ impl Rule {
 }
 
 /// An answer, ready for every rule.
-struct Read {
+struct ReadAnswer {
     status: u16,
     json: Option<Value>,
     lowercase: String,
 }
 
 /// What they would look at is missing in part.
-pub(super) fn cannot_be_asked(rules: &[Rule], answer: &GatewayAnswer) -> bool {
-    !answer.whole && rules.iter().any(Rule::reads_the_body)
+pub(super) fn cannot_be_asked(rules: &[ResponseRule], answer: &GatewayAnswer) -> bool {
+    !answer.whole && rules.iter().any(ResponseRule::reads_the_body)
 }
 
 /// What the first rule that fits says. `None`: none does, or they cannot be asked.
-pub(super) fn meaning(rules: &[Rule], answer: &GatewayAnswer) -> Option<Meaning> {
+pub(super) fn meaning(rules: &[ResponseRule], answer: &GatewayAnswer) -> Option<Meaning> {
     if rules.is_empty() || cannot_be_asked(rules, answer) {
         return None;
     }
-    let read = Read {
+    let read = ReadAnswer {
         status: answer.status,
         json: serde_json::from_slice(&answer.body).ok(),
         lowercase: String::from_utf8_lossy(&answer.body).to_lowercase(),
@@ -115,8 +115,8 @@ pub(super) fn outcome(meaning: Meaning, answer: &GatewayAnswer, reference: Optio
 mod tests {
     use super::*;
 
-    fn rule(means: Meaning) -> Rule {
-        Rule { status: Vec::new(), at: None, contains: None, means }
+    fn rule(means: Meaning) -> ResponseRule {
+        ResponseRule { status: Vec::new(), at: None, contains: None, means }
     }
 
     fn at(pointer: &str, one_of: &[&str]) -> At {
@@ -129,9 +129,9 @@ mod tests {
 
     #[test]
     fn each_condition_by_itself() {
-        let status = Rule { status: vec![200, 202], ..rule(Meaning::Retry) };
-        let pointer = |one_of: &[&str]| Rule { at: Some(at("/a/0/st~1at", one_of)), ..rule(Meaning::Retry) };
-        let contains = Rule { contains: Some("Err 105: É".to_owned()), ..rule(Meaning::Retry) };
+        let status = ResponseRule { status: vec![200, 202], ..rule(Meaning::Retry) };
+        let pointer = |one_of: &[&str]| ResponseRule { at: Some(at("/a/0/st~1at", one_of)), ..rule(Meaning::Retry) };
+        let contains = ResponseRule { contains: Some("Err 105: É".to_owned()), ..rule(Meaning::Retry) };
         for (rule, status, body, fits) in [
             (&status, 202, "", true),
             (&status, 201, "", false),
@@ -158,10 +158,15 @@ mod tests {
     #[test]
     fn conditions_hold_together_and_the_first_rule_that_fits_decides() {
         let rules = [
-            Rule { status: vec![200], at: Some(at("/status", &["0"])), contains: Some("queued".to_owned()), ..rule(Meaning::Accepted) },
-            Rule { contains: Some("err 105".to_owned()), ..rule(Meaning::OptedOut) },
-            Rule { contains: Some("err".to_owned()), ..rule(Meaning::InvalidNumber) },
-            Rule { status: vec![200], ..rule(Meaning::ChannelFault) },
+            ResponseRule {
+                status: vec![200],
+                at: Some(at("/status", &["0"])),
+                contains: Some("queued".to_owned()),
+                ..rule(Meaning::Accepted)
+            },
+            ResponseRule { contains: Some("err 105".to_owned()), ..rule(Meaning::OptedOut) },
+            ResponseRule { contains: Some("err".to_owned()), ..rule(Meaning::InvalidNumber) },
+            ResponseRule { status: vec![200], ..rule(Meaning::ChannelFault) },
         ];
         for (status, body, means) in [
             (200, r#"{"status":0,"is":"Queued"}"#, Some(Meaning::Accepted)),
@@ -178,8 +183,8 @@ mod tests {
 
     #[test]
     fn half_an_answer_fits_no_rule_that_looks_at_it() {
-        let accepted = Rule { status: vec![200], ..rule(Meaning::Accepted) };
-        let refused = Rule { contains: Some("err".to_owned()), ..rule(Meaning::Rejected) };
+        let accepted = ResponseRule { status: vec![200], ..rule(Meaning::Accepted) };
+        let refused = ResponseRule { contains: Some("err".to_owned()), ..rule(Meaning::Rejected) };
         let half = GatewayAnswer { whole: false, ..answer(200, "OK") };
         let both = [refused, accepted.clone()];
         assert_eq!((meaning(&both, &half), cannot_be_asked(&both, &half)), (None, true), "the error may have been in the other half");
@@ -191,16 +196,16 @@ mod tests {
     fn mistakes_name_their_key() {
         for (wrong, key) in [
             (rule(Meaning::Retry), ""),
-            (Rule { status: vec![200, 99], ..rule(Meaning::Retry) }, "status"),
-            (Rule { at: Some(at("status", &[])), ..rule(Meaning::Retry) }, "pointer"),
-            (Rule { at: Some(at("/a~2", &[])), ..rule(Meaning::Retry) }, "pointer"),
-            (Rule { at: Some(at("/a~", &[])), ..rule(Meaning::Retry) }, "pointer"),
-            (Rule { contains: Some(" ".to_owned()), ..rule(Meaning::Retry) }, "contains"),
+            (ResponseRule { status: vec![200, 99], ..rule(Meaning::Retry) }, "status"),
+            (ResponseRule { at: Some(at("status", &[])), ..rule(Meaning::Retry) }, "pointer"),
+            (ResponseRule { at: Some(at("/a~2", &[])), ..rule(Meaning::Retry) }, "pointer"),
+            (ResponseRule { at: Some(at("/a~", &[])), ..rule(Meaning::Retry) }, "pointer"),
+            (ResponseRule { contains: Some(" ".to_owned()), ..rule(Meaning::Retry) }, "contains"),
         ] {
             assert_eq!(wrong.check().map_err(|(key, _)| key), Err(key), "{wrong:?}");
         }
         for good in ["", "/", "/a~0~1/0", "/a//b"] {
-            assert_eq!(Rule { at: Some(at(good, &[])), ..rule(Meaning::Retry) }.check(), Ok(()));
+            assert_eq!(ResponseRule { at: Some(at(good, &[])), ..rule(Meaning::Retry) }.check(), Ok(()));
         }
     }
 }

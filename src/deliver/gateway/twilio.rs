@@ -64,7 +64,7 @@ pub struct Twilio {
 
 /// What one of Twilio's error codes says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+enum ErrorMeaning {
     /// The number takes no texts.
     Number,
     /// The person answered STOP.
@@ -80,27 +80,27 @@ enum Fault {
 /// Error codes whose meaning is more than their status. Of those of one message only the ones whose words
 /// speak of limits are here: 400 covers the others. Twilio adds codes all
 /// the time: what is not here is read by its words (<https://www.twilio.com/docs/api/errors>).
-const FAULTS: [(Fault, &[u64]); 9] = [
-    (Fault::Stopped, &[21610]),
+const FAULTS: [(ErrorMeaning, &[u64]); 9] = [
+    (ErrorMeaning::Stopped, &[21610]),
     // Not a number; not reachable; not a number; a short code; a premium number; not a mobile; a landline where those take no texts.
-    (Fault::Number, &[21211, 21214, 21217, 21265, 21268, 21614, 21635]),
+    (ErrorMeaning::Number, &[21211, 21214, 21217, 21265, 21268, 21614, 21635]),
     // No text; too long; too long in all its parts.
-    (Fault::Text, &[21602, 21605, 21617]),
+    (ErrorMeaning::Text, &[21602, 21605, 21617]),
     // The region is not enabled; no connection between this sender and this receiver; no sender for this country.
-    (Fault::Route, &[21408, 21612, 21706]),
+    (ErrorMeaning::Route, &[21408, 21612, 21706]),
     // Not active; not for trial accounts; log-in; method; not active; access; test credentials; rate; today's limit; rate of sending.
-    (Fault::Account, &[10001, 10002, 20003, 20004, 20005, 20006, 20008, 20403, 20429, 63038, 14107]),
+    (ErrorMeaning::Account, &[10001, 10002, 20003, 20004, 20005, 20006, 20008, 20403, 20429, 63038, 14107]),
     // The sender: not valid, of a trial account, not ours, missing, not for texts, its queue full, not Twilio's, another account's, not for texts.
-    (Fault::Account, &[21212, 21213, 21267, 21601, 21603, 21606, 21607, 21611, 21659, 21660, 21661]),
+    (ErrorMeaning::Account, &[21212, 21213, 21267, 21601, 21603, 21606, 21607, 21611, 21659, 21660, 21661]),
     // A trial account sends to verified numbers only: the same, each with its own code.
-    (Fault::Account, &[14111, 21216, 21219, 21608, 572_002, 572_005]),
+    (ErrorMeaning::Account, &[14111, 21216, 21219, 21608, 572_002, 572_005]),
     // The address for receipts; the messaging service: none, without a number to send from, without numbers, not valid.
-    (Fault::Account, &[21609, 21701, 21703, 21704, 21705]),
+    (ErrorMeaning::Account, &[21609, 21701, 21703, 21704, 21705]),
     // The queue is full; suspended; the sender's limits of the minute and the day; not registered with the carriers; not set up; sending disabled.
-    (Fault::Account, &[30001, 30002, 30022, 30023, 30027, 30032, 30034, 30035, 30037]),
+    (ErrorMeaning::Account, &[30001, 30002, 30022, 30023, 30027, 30032, 30034, 30035, 30037]),
 ];
 
-fn fault(code: u64) -> Option<Fault> {
+fn fault(code: u64) -> Option<ErrorMeaning> {
     FAULTS.iter().find(|(_, codes)| codes.contains(&code)).map(|(fault, _)| *fault)
 }
 
@@ -163,11 +163,11 @@ fn classify_answer(answer: &GatewayAnswer, private: &Private) -> Outcome {
     let code = answer.reference("/code").and_then(|code| code.parse().ok());
     let why = || answer.said(private);
     match (answer.status, code.and_then(fault)) {
-        (400..=499, Some(Fault::Stopped)) => Outcome::Rejected { reply: why(), remember: Some(Suppression::OptedOut) },
+        (400..=499, Some(ErrorMeaning::Stopped)) => Outcome::Rejected { reply: why(), remember: Some(Suppression::OptedOut) },
         // It says what the number is, not that nobody wants texts there: a directory that is mended, or a number that is carried over, takes them.
-        (400..=499, Some(Fault::Number | Fault::Text)) => Outcome::Rejected { reply: why(), remember: None },
-        (400..=499, Some(Fault::Route)) => Outcome::Retry { why: why(), after: answer.pause },
-        (400..=499, Some(Fault::Account)) if answer.status != 429 => classify::about_us(answer, private),
+        (400..=499, Some(ErrorMeaning::Number | ErrorMeaning::Text)) => Outcome::Rejected { reply: why(), remember: None },
+        (400..=499, Some(ErrorMeaning::Route)) => Outcome::Retry { why: why(), after: answer.pause },
+        (400..=499, Some(ErrorMeaning::Account)) if answer.status != 429 => classify::about_us(answer, private),
         // Twilio gives each text that it takes a sid: whoever gave none may stand before it, or be another.
         (200..=299, _) if sid.is_none() => {
             Outcome::Unknown { why: format!("{}: no sid, which Twilio gives each text that it takes", why()) }

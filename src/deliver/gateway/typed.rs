@@ -37,7 +37,7 @@ pub(crate) fn literal(text: &str) -> String {
 }
 
 /// An address in parts: up to its host, its log-in, the rest up to the values, and the values.
-pub(crate) struct Parts<'a> {
+pub(crate) struct UrlParts<'a> {
     pub(crate) scheme: &'a str,
     pub(crate) log_in: Option<&'a str>,
     /// With the host; after the log-in.
@@ -47,14 +47,14 @@ pub(crate) struct Parts<'a> {
 }
 
 /// `None`: it is no address.
-pub(crate) fn parts(text: &str) -> Option<Parts<'_>> {
+pub(crate) fn parts(text: &str) -> Option<UrlParts<'_>> {
     let (head, query) = text.split_once('?').map_or((text, None), |(head, query)| (head, Some(query)));
     let (scheme, rest) = head.split_once("://")?;
     let authority = &rest[..rest.find(['/', '#']).unwrap_or(rest.len())];
     let log_in = authority.rfind('@').map(|at| &rest[..at]);
     let values = query
         .map(|query| query.split('&').map(|pair| pair.split_once('=').map_or((pair, None), |(name, value)| (name, Some(value)))).collect());
-    Some(Parts { scheme, log_in, rest: &rest[log_in.map_or(0, |log_in| log_in.len() + 1)..], values })
+    Some(UrlParts { scheme, log_in, rest: &rest[log_in.map_or(0, |log_in| log_in.len() + 1)..], values })
 }
 
 /// What an answer may not repeat of an address: its log-in, and keys and tokens among its values, as typed and as they are read.

@@ -6,7 +6,7 @@
 //! the server closed. After its first failure it fails for good, so that nothing waits for the same server twice.
 //!
 //! lettre reads replies by the letter of the standard: lines that end in CRLF, a code with a space or a hyphen behind it, UTF-8. Servers that
-//! senders bear with do otherwise, so lettre is given their lines in that form, and what is judged is what they said ([`Form`]).
+//! senders bear with do otherwise, so lettre is given their lines in that form, and what is judged is what they said ([`Normalizer`]).
 //!
 //! lettre owns one handle and the connection another; between two commands the connection starts TLS in place.
 
@@ -36,18 +36,18 @@ const READ: usize = 4096;
 
 /// What the server says, in the form that lettre reads: `220` alone becomes `220 ok`, a line end of LF alone CRLF, and what is no ASCII `?`.
 #[derive(Default)]
-struct Form {
+struct Normalizer {
     /// In form, and not given yet; the next is at `given`.
     ready: Vec<u8>,
     given: usize,
     /// How far the line has got.
-    line: Progress,
+    line: CodeProgress,
     after_cr: bool,
 }
 
 /// A line, as far as it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
+enum CodeProgress {
     /// So many digits of a code.
     Code(usize),
     /// A code, and a space or a hyphen.
@@ -56,19 +56,19 @@ enum Progress {
     Text,
 }
 
-impl Default for Progress {
+impl Default for CodeProgress {
     fn default() -> Self {
         Self::Code(0)
     }
 }
 
-impl Form {
+impl Normalizer {
     fn take(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             if matches!(byte, b'\r' | b'\n') && !self.after_cr {
                 match self.line {
-                    Progress::Code(3) => self.ready.extend_from_slice(b" ok"),
-                    Progress::Separated => self.ready.extend_from_slice(b"ok"),
+                    CodeProgress::Code(3) => self.ready.extend_from_slice(b" ok"),
+                    CodeProgress::Separated => self.ready.extend_from_slice(b"ok"),
                     _ => {}
                 }
             }
@@ -77,10 +77,10 @@ impl Form {
             }
             self.ready.push(if byte.is_ascii() { byte } else { b'?' });
             self.line = match (self.line, byte) {
-                (_, b'\n') => Progress::default(),
-                (Progress::Code(digits), b) if b.is_ascii_digit() => Progress::Code(digits + 1),
-                (Progress::Code(3), b' ' | b'-') => Progress::Separated,
-                _ => Progress::Text,
+                (_, b'\n') => CodeProgress::default(),
+                (CodeProgress::Code(digits), b) if b.is_ascii_digit() => CodeProgress::Code(digits + 1),
+                (CodeProgress::Code(3), b' ' | b'-') => CodeProgress::Separated,
+                _ => CodeProgress::Text,
             };
             self.after_cr = byte == b'\r';
         }
@@ -108,22 +108,22 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 /// A handle on the stream.
 #[derive(Clone)]
 pub(super) struct Wire {
-    line: Arc<Mutex<Line>>,
+    line: Arc<Mutex<LineStream>>,
     peer: SocketAddr,
 }
 
-struct Line {
+struct LineStream {
     io: Box<dyn Io>,
     reply_limit: Duration,
     block_limit: Duration,
     timer: Pin<Box<Sleep>>,
     waiting: TimerFor,
     heard: Vec<u8>,
-    form: Form,
+    form: Normalizer,
     said: u64,
     by_helo: bool,
     closed: bool,
-    failed: Option<Failure>,
+    failed: Option<StreamFailure>,
 }
 
 /// What the timer runs for.
@@ -136,7 +136,7 @@ enum TimerFor {
 
 /// Why the stream is of no more use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Failure {
+enum StreamFailure {
     Silent(Duration),
     Stuck(Duration),
     Flood,
@@ -144,7 +144,7 @@ enum Failure {
     GivenUp,
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for StreamFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent(limit) => write!(f, "no whole answer within {limit:?}"),
@@ -162,14 +162,14 @@ impl Wire {
         // Each command is one small write that waits for its answer: Nagle's algorithm and delayed ACKs cost 40 ms each time.
         tcp.set_nodelay(true)?;
         let peer = tcp.peer_addr()?;
-        let line = Line {
+        let line = LineStream {
             io: Box::new(tcp),
             reply_limit: block_limit,
             block_limit,
             timer: Box::pin(sleep(Duration::ZERO)),
             waiting: TimerFor::Nothing,
             heard: Vec::new(),
-            form: Form::default(),
+            form: Normalizer::default(),
             said: 0,
             by_helo: false,
             closed: false,
@@ -178,7 +178,7 @@ impl Wire {
         Ok(Self { line: Arc::new(Mutex::new(line)), peer })
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
+    fn line(&self) -> MutexGuard<'_, LineStream> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -202,7 +202,7 @@ impl Wire {
         let mut line = self.line();
         line.io = Box::new(tls);
         line.heard.clear();
-        line.form = Form::default();
+        line.form = Normalizer::default();
         Ok(())
     }
 
@@ -218,7 +218,7 @@ impl Wire {
 
     /// Of no more use: whatever is tried on it fails.
     pub(super) fn give_up(&self) {
-        self.line().failed.get_or_insert(Failure::GivenUp);
+        self.line().failed.get_or_insert(StreamFailure::GivenUp);
     }
 
     /// What went wrong with the stream, in words without anything of the server's text; `None`: nothing.
@@ -228,12 +228,12 @@ impl Wire {
     }
 }
 
-impl Line {
+impl LineStream {
     fn usable(&self) -> io::Result<()> {
         self.failed.map_or(Ok(()), |failure| Err(io::Error::other(failure.to_string())))
     }
 
-    fn fail<T>(&mut self, failure: Failure) -> Poll<io::Result<T>> {
+    fn fail<T>(&mut self, failure: StreamFailure) -> Poll<io::Result<T>> {
         self.failed = Some(failure);
         Poll::Ready(Err(io::Error::other(failure.to_string())))
     }
@@ -241,8 +241,8 @@ impl Line {
     /// Pending, until the time for what we wait for is over.
     fn wait<T>(&mut self, cx: &mut Context<'_>, waiting: TimerFor) -> Poll<io::Result<T>> {
         let (limit, failure) = match waiting {
-            TimerFor::SmtpReply | TimerFor::Nothing => (self.reply_limit, Failure::Silent(self.reply_limit)),
-            TimerFor::Room => (self.block_limit, Failure::Stuck(self.block_limit)),
+            TimerFor::SmtpReply | TimerFor::Nothing => (self.reply_limit, StreamFailure::Silent(self.reply_limit)),
+            TimerFor::Room => (self.block_limit, StreamFailure::Stuck(self.block_limit)),
         };
         if self.waiting != waiting {
             self.waiting = waiting;
@@ -261,17 +261,17 @@ impl Line {
         let mut read = ReadBuf::new(&mut bytes);
         match Pin::new(&mut self.io).poll_read(cx, &mut read) {
             Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(e)) => return self.fail(Failure::Network(e.kind())),
+            Poll::Ready(Err(e)) => return self.fail(StreamFailure::Network(e.kind())),
             Poll::Pending => return self.wait(cx, TimerFor::SmtpReply),
         }
         let new = read.filled();
         self.closed = new.is_empty();
         if self.heard.len() + new.len() > HEARD_MAX {
-            return self.fail(Failure::Flood);
+            return self.fail(StreamFailure::Flood);
         }
         self.heard.extend_from_slice(new);
         if self.heard.iter().filter(|&&b| b == b'\n').count() > LINES_MAX {
-            return self.fail(Failure::Flood);
+            return self.fail(StreamFailure::Flood);
         }
         self.form.take(new);
         self.form.give(buf);
@@ -288,7 +288,7 @@ impl Line {
                 self.waiting = TimerFor::Nothing;
                 Poll::Ready(Ok(taken))
             }
-            Poll::Ready(Err(e)) => self.fail(Failure::Network(e.kind())),
+            Poll::Ready(Err(e)) => self.fail(StreamFailure::Network(e.kind())),
             Poll::Pending => self.wait(cx, TimerFor::Room),
         }
     }
@@ -297,7 +297,7 @@ impl Line {
         self.usable()?;
         match Pin::new(&mut self.io).poll_flush(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Ready(Err(e)) => self.fail(Failure::Network(e.kind())),
+            Poll::Ready(Err(e)) => self.fail(StreamFailure::Network(e.kind())),
             Poll::Pending => self.wait(cx, TimerFor::Room),
         }
     }
@@ -353,7 +353,7 @@ mod tests {
             ("220 see 550\r\n", "220 see 550\r\n"),
         ] {
             for piece in [1, 3, 100] {
-                let mut form = Form::default();
+                let mut form = Normalizer::default();
                 let mut all = Vec::new();
                 for bytes in said.as_bytes().chunks(piece) {
                     form.take(bytes);

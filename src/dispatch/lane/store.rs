@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::outbox::{self, Outbox, TransportAnswer, TransportAsk, TransportName};
 
 /// From one look at what other processes noted to the next.
-const HEARS_AGAIN: Duration = Duration::from_secs(1);
+const REFRESH_AFTER: Duration = Duration::from_secs(1);
 
 /// So long one process asks a transport for all, at most: longer than a server takes to answer, when it does.
 const PROBE_LASTS: TimeDelta = TimeDelta::minutes(1);
@@ -22,14 +22,14 @@ pub(super) struct LaneStore {
     outbox: Arc<dyn Outbox>,
     /// The process, by the name of its start.
     owner: String,
-    heard_at: Mutex<Option<Instant>>,
+    refreshed_at: Mutex<Option<Instant>>,
 }
 
 impl Lane {
     /// Its turns and pauses are kept in that store. `owner`: random for each start.
     #[must_use]
     pub fn kept_in(mut self, outbox: Arc<dyn Outbox>, owner: &str) -> Self {
-        self.kept = Some(LaneStore { outbox, owner: owner.to_owned(), heard_at: Mutex::default() });
+        self.kept = Some(LaneStore { outbox, owner: owner.to_owned(), refreshed_at: Mutex::default() });
         self
     }
 
@@ -48,7 +48,7 @@ impl Lane {
     }
 
     /// At a start: the turns that were taken, and the pauses that transports asked for themselves.
-    pub async fn hear_at_start(&self, now: DateTime<Utc>) -> outbox::Result<()> {
+    pub async fn load_transports(&self, now: DateTime<Utc>) -> outbox::Result<()> {
         let Some(kept) = &self.kept else { return Ok(()) };
         for known in kept.outbox.transports().await? {
             self.transports.iter().filter(|slot| self.name_of(slot) == known.name).for_each(|slot| slot.begins_with(&known, now));
@@ -57,20 +57,20 @@ impl Lane {
     }
 
     /// What other processes noted since: once a second at most.
-    pub(in crate::dispatch) async fn hear(&self, clock: &dyn Clock) -> outbox::Result<()> {
+    pub(in crate::dispatch) async fn refresh_transports(&self, clock: &dyn Clock) -> outbox::Result<()> {
         let Some(kept) = self.kept.as_ref().filter(|kept| kept.outbox.is_shared()) else { return Ok(()) };
         {
-            let mut heard_at = kept.heard_at.lock().unwrap_or_else(PoisonError::into_inner);
-            if heard_at.is_some_and(|at| at.elapsed() < HEARS_AGAIN) {
+            let mut refreshed_at = kept.refreshed_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if refreshed_at.is_some_and(|at| at.elapsed() < REFRESH_AFTER) {
                 return Ok(());
             }
-            *heard_at = Some(Instant::now());
+            *refreshed_at = Some(Instant::now());
         }
         let all = kept.outbox.transports().await?;
         let now = clock.now();
         for known in all {
             let theirs = self.transports.iter().filter(|slot| self.name_of(slot) == known.name);
-            theirs.for_each(|slot| slot.hears(&known, &kept.owner, now));
+            theirs.for_each(|slot| slot.learn(&known, &kept.owner, now));
         }
         Ok(())
     }

@@ -59,9 +59,9 @@ impl Slot {
     }
 
     /// What another process noted since, or found.
-    pub(in crate::dispatch) fn hears(&self, known: &TransportState, owner: &str, now: DateTime<Utc>) {
+    pub(in crate::dispatch) fn learn(&self, known: &TransportState, owner: &str, now: DateTime<Utc>) {
         if let Some(limiter) = &self.limiter {
-            limiter.lock().unwrap_or_else(std::sync::PoisonError::into_inner).heard(now, known.next_turn_in);
+            limiter.lock().unwrap_or_else(std::sync::PoisonError::into_inner).set_next_turn(now, known.next_turn_in);
         }
         if self.version.fetch_max(known.version, Ordering::Relaxed) < known.version {
             self.takes_over(known, now);
@@ -94,9 +94,9 @@ impl Slot {
     pub(in crate::dispatch) fn begins_with(&self, known: &TransportState, now: DateTime<Utc>) {
         let asked_for = TransportState { pauses_for: known.said_for, ..known.clone() };
         if known.said_for.is_some() {
-            self.hears(&asked_for, "", now);
+            self.learn(&asked_for, "", now);
         } else {
-            self.hears(&TransportState { version: 0, probed_by: None, ..asked_for }, "", now);
+            self.learn(&TransportState { version: 0, probed_by: None, ..asked_for }, "", now);
             self.saved(known.version);
             self.fault().is_known = known.faults > 0;
         }

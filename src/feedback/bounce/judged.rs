@@ -6,7 +6,7 @@ use crate::outcome::EnhancedStatus;
 use crate::outcome::refusal::{About, Refusal, about};
 
 /// What a report says of one recipient.
-pub(super) struct Words<'a> {
+pub(super) struct ReportWords<'a> {
     pub(super) status: &'a str,
     /// The field Diagnostic-Code: `smtp; 550 5.1.1 <nobody@example.com>: no such user`.
     pub(super) said: &'a str,
@@ -14,7 +14,7 @@ pub(super) struct Words<'a> {
     pub(super) recipient: &'a str,
 }
 
-pub(super) fn is_gone(words: &Words<'_>) -> bool {
+pub(super) fn is_gone(words: &ReportWords<'_>) -> bool {
     let Some(status) = words.status.split_whitespace().next().and_then(EnhancedStatus::parse) else { return false };
     let said = match words.said.split_once(';') {
         // Its type (RFC 3464 2.3.6), which some servers leave out.
@@ -107,7 +107,7 @@ mod tests {
             ("5.7.1", "smtp; 550 5.7.1 <pat@example.com>: no access", false),
             ("5.5.0", "smtp; 550 5.5.0 Requested action not taken: mailbox unavailable", false),
         ] {
-            assert_eq!(is_gone(&Words { status, said, recipient: "pat@example.com" }), gone, "{status}: {said}");
+            assert_eq!(is_gone(&ReportWords { status, said, recipient: "pat@example.com" }), gone, "{status}: {said}");
         }
     }
 }

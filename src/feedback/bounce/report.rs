@@ -2,7 +2,7 @@
 
 use mailparse::{MailHeader, MailHeaderMap, parse_headers};
 
-use super::judged::{self, Words};
+use super::judged::{self, ReportWords};
 use crate::feedback::DeliveryReport;
 use crate::outcome::{EnhancedStatus, redacted};
 use crate::receipt::DeliveryStatus;
@@ -13,7 +13,7 @@ use crate::suppression::Suppression;
 const RECIPIENTS_MAX: usize = 50;
 
 /// What is said of one recipient.
-struct Status {
+struct RecipientStatus {
     status: DeliveryStatus,
     remember: Option<Suppression>,
     detail: String,
@@ -24,7 +24,7 @@ struct Status {
 /// What the parts of a report say, decoded. `in_report`: they stand in a multipart/report. Anything else may have been made of one, so that nobody can
 /// say what was left out: it is believed in what became of the message alone. `None`: no recipient's fields can be read.
 pub(super) fn said(parts: impl Iterator<Item = String>, in_report: bool) -> Option<DeliveryReport> {
-    let statuses: Vec<Status> = parts.flat_map(|part| of_part(&part)).collect();
+    let statuses: Vec<RecipientStatus> = parts.flat_map(|part| of_part(&part)).collect();
     let some_arrived = statuses.iter().any(|s| s.status == DeliveryStatus::Delivered);
     // A mail that reached one mailbox of several has arrived; else the worst counts.
     let said = statuses.into_iter().max_by_key(|s| s.status)?;
@@ -40,7 +40,7 @@ pub(super) fn said(parts: impl Iterator<Item = String>, in_report: bool) -> Opti
 
 /// Groups of fields (RFC 3464 2.1): one of the message, then one for each recipient. Some servers leave the first out, or the line between them: a
 /// group is a recipient's by its fields.
-fn of_part(part: &str) -> Vec<Status> {
+fn of_part(part: &str) -> Vec<RecipientStatus> {
     let mut groups = vec![String::new()];
     for line in part.lines() {
         match groups.last_mut() {
@@ -53,7 +53,7 @@ fn of_part(part: &str) -> Vec<Status> {
 }
 
 /// What one group says: of one recipient, or of several where the line between them is left out. Then nobody can say whose field is whose.
-fn of_group(group: &[u8]) -> Vec<Status> {
+fn of_group(group: &[u8]) -> Vec<RecipientStatus> {
     let Ok((fields, _)) = parse_headers(group) else { return Vec::new() };
     let count = |name: &str| fields.get_all_values(name).len();
     let is_one = ["Action", "Status", "Final-Recipient", "Diagnostic-Code"].iter().all(|name| count(name) <= 1);
@@ -86,16 +86,16 @@ fn by_status(status: &str) -> Option<DeliveryStatus> {
 }
 
 /// `is_whole`: no field of it is missing, or there twice.
-fn of_recipient(fields: &[MailHeader<'_>], status: DeliveryStatus, is_whole: bool) -> Status {
+fn of_recipient(fields: &[MailHeader<'_>], status: DeliveryStatus, is_whole: bool) -> RecipientStatus {
     let enhanced = fields.get_first_value("Status").unwrap_or_default();
     let said = fields.get_first_value("Diagnostic-Code").unwrap_or_default();
     let recipient = fields.get_first_value("Final-Recipient").and_then(|field| mailbox(&field));
     // Whose mailbox it is must be said: a mail that was forwarded says nothing of the address that it was sent to.
-    let is_gone = |recipient: &RawContact| judged::is_gone(&Words { status: &enhanced, said: &said, recipient: &recipient.0 });
+    let is_gone = |recipient: &RawContact| judged::is_gone(&ReportWords { status: &enhanced, said: &said, recipient: &recipient.0 });
     let gone = is_whole && status == DeliveryStatus::Undelivered && recipient.as_ref().is_some_and(is_gone);
     let remember = gone.then_some(Suppression::Bounced);
     let code = enhanced.split_whitespace().next().unwrap_or_default();
-    Status { status, remember, detail: redacted(format!("{code} {said}").trim()), recipient }
+    RecipientStatus { status, remember, detail: redacted(format!("{code} {said}").trim()), recipient }
 }
 
 /// Of `rfc822; trevor@example.com` (RFC 3464 2.3.2), the address.

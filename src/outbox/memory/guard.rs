@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::guard::{GuardChange, GuardKind, GuardRow, GuardSet, Member, Passed, Standing, Verdict};
+use crate::guard::{GuardChange, GuardKind, GuardRow, GuardSet, GuardStanding, Member, Passed, Verdict};
 use crate::session::SessionId;
 
 #[derive(Default)]
-pub(super) struct Guard {
+pub(super) struct GuardTable {
     members: BTreeMap<(SessionId, GuardKind), Member>,
     passed: BTreeMap<(SessionId, GuardKind), DateTime<Utc>>,
 }
 
-impl Guard {
+impl GuardTable {
     /// A session is another source's from now on.
     pub(super) fn forget(&mut self, session: SessionId) {
         self.members.retain(|(id, _), _| *id != session);
@@ -21,7 +21,7 @@ impl Guard {
     }
 
     pub(super) fn rows(&self, source: &str) -> Vec<GuardRow> {
-        let waiting = self.members.values().filter(|m| m.standing == Standing::Waiting);
+        let waiting = self.members.values().filter(|m| m.standing == GuardStanding::Waiting);
         let row = |m: &Member| {
             let (source, says) = (source.to_owned(), m.says.clone());
             GuardRow { source, session_id: m.session, kind: m.kind, since: m.since, says }
@@ -51,8 +51,8 @@ impl Guard {
             self.members.insert((joins.session, joins.kind), Member { standing, ..joins });
         }
         for place in &change.reopens {
-            if let Some(member) = self.members.get_mut(place).filter(|m| m.standing == Standing::Rejected) {
-                member.standing = Standing::Waiting;
+            if let Some(member) = self.members.get_mut(place).filter(|m| m.standing == GuardStanding::Rejected) {
+                member.standing = GuardStanding::Waiting;
             }
         }
         if let Some(before) = change.forgets {

@@ -10,7 +10,7 @@ use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
 use crate::outbox::outgoing::{Alone, AloneEnd, AloneStep};
 use crate::outbox::standing::Recovery;
-use crate::outbox::{ClaimAlone, Lease, StaffLetter};
+use crate::outbox::{ClaimAlone, DigestDelivery, Lease};
 
 impl Tables {
     pub(super) fn claim_alone(&mut self, request: &ClaimAlone) -> Option<Lease> {
@@ -49,9 +49,9 @@ impl Tables {
         }
     }
 
-    pub(super) fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Vec<StaffLetter> {
+    pub(super) fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Vec<DigestDelivery> {
         let letters = self.alone.values().filter(|row| row.entry.due_at == scheduled_at).filter_map(Row::as_letter);
-        let mut letters: Vec<StaffLetter> = letters.collect();
+        let mut letters: Vec<DigestDelivery> = letters.collect();
         letters.sort_by(|one, other| one.recipient.cmp(&other.recipient));
         letters
     }

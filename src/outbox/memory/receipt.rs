@@ -8,7 +8,7 @@ use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::feedback::NewSuppression;
 use crate::outbox::transition::ARRIVED;
-use crate::receipt::{About, DeliveryStatus, Receipt, Received, Undelivered};
+use crate::receipt::{DeliveryStatus, Receipt, ReceiptTarget, Received, Undelivered};
 use crate::suppression::SaidBy;
 
 impl Tables {
@@ -44,10 +44,10 @@ impl Tables {
         Received::Noted(key)
     }
 
-    pub(super) fn about(&self, about: &About) -> Option<NoticeKey> {
+    pub(super) fn about(&self, about: &ReceiptTarget) -> Option<NoticeKey> {
         match about {
-            About::Notice(key) => self.rows.contains_key(key).then_some(*key),
-            About::Reference(reference, since) => {
+            ReceiptTarget::Notice(key) => self.rows.contains_key(key).then_some(*key),
+            ReceiptTarget::Reference(reference, since) => {
                 let texts = self.rows.values().map(|row| &row.entry).filter(|e| e.notice.address.channel() == crate::contact::Channel::Sms);
                 let theirs = texts.filter(|e| e.reference.as_ref() == Some(reference) && e.notice.due_at > *since);
                 theirs.max_by_key(|e| e.notice.due_at).map(|e| e.notice.key)

@@ -8,7 +8,7 @@ use super::tables::Tables;
 use crate::contact::{Address, PhoneNumber};
 use crate::feedback::answer::Answer;
 use crate::feedback::reply::{AcceptedReply, Changes, LATELY, OpenSession, Written, rsvp_word};
-use crate::known::Answered;
+use crate::known::RsvpOverride;
 use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outbox::Outgoing;
@@ -47,7 +47,7 @@ impl Tables {
         true
     }
 
-    fn put_rsvp(&mut self, now: DateTime<Utc>, place: &ParticipantRef, answered: Answered) {
+    fn put_rsvp(&mut self, now: DateTime<Utc>, place: &ParticipantRef, answered: RsvpOverride) {
         let session = (place.source.clone(), place.session);
         if let Some(known) = self.participants.get_mut(&(place.source.clone(), place.session, place.participation)) {
             (known.rsvp, known.answered_start) = (Some(answered), Some(known.start));
@@ -63,7 +63,11 @@ impl Tables {
     pub(super) fn open_sessions(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Vec<OpenSession> {
         let (address, since) = (Address::Sms(number.clone()), now - LATELY);
         let mut found: BTreeMap<_, (ParticipantRef, bool)> = BTreeMap::new();
-        for row in self.rows.values().filter(|row| row.entry.notice.address == address && (row.entry.state.told() || row.doubt.is_some())) {
+        for row in self
+            .rows
+            .values()
+            .filter(|row| row.entry.notice.address == address && (row.entry.state.may_have_been_sent() || row.doubt.is_some()))
+        {
             let (notice, source) = (&row.entry.notice, row.entry.source.clone());
             let lately = row.entry.accepted_at.unwrap_or(notice.due_at) >= since;
             if notice.start > now || (notice.start > since && lately) {

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use super::rows::{Session, Source};
+use super::rows::{MemorySource, SessionRow};
 use crate::contact::{Address, Channel, PhoneNumber};
 use crate::entry::{Change, Delivery, Entry, State};
 use crate::feedback::answer::Answer;
 use crate::feedback::reply::Written;
-use crate::guard::{GuardKind, Member, Noted, Standing};
+use crate::guard::{GuardKind, GuardStanding, Member, Noted};
 use crate::known::Known;
 use crate::known::resend::{Resent, again};
 use crate::ledger::{Anchor, Event, LedgerRow};
@@ -26,10 +26,10 @@ use crate::suppression::{SaidBy, SuppressedAddress, Suppression, keyed_name, sup
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) clock: DateTime<Utc>,
-    pub(super) sources: BTreeMap<String, Source>,
+    pub(super) sources: BTreeMap<String, MemorySource>,
     /// Those that are configured, and since when.
     pub(super) expected: BTreeMap<String, DateTime<Utc>>,
-    pub(super) sessions: BTreeMap<(String, SessionId), Session>,
+    pub(super) sessions: BTreeMap<(String, SessionId), SessionRow>,
     /// What sources say of sessions that stand under another one, by id.
     pub(super) also: BTreeMap<String, Vec<Also>>,
     pub(super) participants: BTreeMap<(String, SessionId, ParticipationId), Known>,
@@ -134,20 +134,20 @@ impl Tables {
         let (filled, adopting) = (walk.filled, std::mem::take(&mut walk.adopting));
         let faults = std::mem::take(&mut walk.faults);
         let whole_at = if walk.whole { Some(walk.at) } else { whole_before };
-        let source = Source { last_snapshot_at, whole_at, parts, policy_digest, faults, guard, filled, adopting, gone: false };
+        let source = MemorySource { last_snapshot_at, whole_at, parts, policy_digest, faults, guard, filled, adopting, gone: false };
         self.sources.insert(walk.source.clone(), source);
     }
 
     pub(super) fn rest(&self, name: &str, now: DateTime<Utc>, since: DateTime<Utc>) -> Option<Rest> {
         let source = self.sources.get(name)?;
-        let again = |session: &Session| session.stored.touch.again > 0;
-        let waits = |session: &Session| {
+        let again = |session: &SessionRow| session.stored.touch.again > 0;
+        let waits = |session: &SessionRow| {
             let absent = session.stored.presence == Presence::Absent && session.start > now;
             session.start > since && (again(session) || absent)
         };
         let decided = |m: &Member| {
             let session = self.sessions.get(&(name.to_owned(), m.session)).filter(|session| again(session));
-            m.standing != Standing::Waiting && session.is_some_and(|s| m.kind != GuardKind::Removed || s.start > now)
+            m.standing != GuardStanding::Waiting && session.is_some_and(|s| m.kind != GuardKind::Removed || s.start > now)
         };
         let unsettled =
             self.sessions.iter().any(|((of, _), session)| of == name && waits(session)) || source.guard.set().members.iter().any(decided);
@@ -216,7 +216,7 @@ impl Tables {
         };
         let same = |old: &StoredSession| (&old.digest, old.presence, &old.departed) == (&stored.digest, stored.presence, &stored.departed);
         let revision = self.sessions.get(&place).map_or(1, |old| old.revision + i64::from(!same(&old.stored)));
-        self.sessions.insert(place.clone(), Session { stored, start: walked.start, revision });
+        self.sessions.insert(place.clone(), SessionRow { stored, start: walked.start, revision });
         for (participation, known) in walked.known {
             let place = (source.to_owned(), id, participation);
             let before = self.participants.get(&place);

@@ -6,7 +6,7 @@ use tokio_postgres::types::ToSql;
 use super::columns::get;
 use super::db::{CHAIN, Db};
 use super::error::Res;
-use crate::outbox::rows::{Cell, Cells, Column, Kind, Table};
+use crate::outbox::rows::{Cells, Column, ColumnKind, SqlValue, Table};
 
 /// Rows at a time.
 const ROWS: usize = 1000;
@@ -25,12 +25,12 @@ pub(super) fn has_chains(table: &Table) -> bool {
 fn read(table: &Table, column: &Column) -> String {
     let here = name(table, column.name);
     match column.kind {
-        Kind::Lease => format!("(extract(epoch FROM {here}) * 1000)::bigint"),
-        Kind::Flag => format!("{here}::integer::bigint"),
+        ColumnKind::Lease => format!("(extract(epoch FROM {here}) * 1000)::bigint"),
+        ColumnKind::Flag => format!("{here}::integer::bigint"),
         _ if is_state(table, column) => {
             format!("CASE WHEN {here} <> 'flying' THEN {here} WHEN phase IS NULL THEN 'claimed' ELSE 'sending' END")
         }
-        Kind::Int | Kind::Text | Kind::Bytes => here,
+        ColumnKind::Int | ColumnKind::Text | ColumnKind::Bytes => here,
     }
 }
 
@@ -38,10 +38,10 @@ fn read(table: &Table, column: &Column) -> String {
 fn written(table: &Table, column: &Column) -> String {
     let given = format!("given.{}", name(table, column.name));
     match column.kind {
-        Kind::Lease => format!("to_timestamp({given} / 1000.0)"),
-        Kind::Flag => format!("{given} <> 0"),
+        ColumnKind::Lease => format!("to_timestamp({given} / 1000.0)"),
+        ColumnKind::Flag => format!("{given} <> 0"),
         _ if is_state(table, column) => format!("CASE WHEN {given} IN ('claimed', 'sending') THEN 'flying' ELSE {given} END"),
-        Kind::Int | Kind::Text | Kind::Bytes => given,
+        ColumnKind::Int | ColumnKind::Text | ColumnKind::Bytes => given,
     }
 }
 
@@ -65,36 +65,36 @@ pub(super) async fn rows(db: &Db, table: &Table, after: Cells) -> Res<Vec<Cells>
     db.query(&sql, &values).await?.iter().map(row).collect()
 }
 
-fn value(cell: &Cell) -> &(dyn ToSql + Sync) {
+fn value(cell: &SqlValue) -> &(dyn ToSql + Sync) {
     match cell {
-        Cell::None => &None::<i64>,
-        Cell::Int(number) => number,
-        Cell::Text(text) => text,
-        Cell::Bytes(bytes) => bytes,
+        SqlValue::None => &None::<i64>,
+        SqlValue::Int(number) => number,
+        SqlValue::Text(text) => text,
+        SqlValue::Bytes(bytes) => bytes,
     }
 }
 
-fn cell(row: &Row, place: usize, kind: Kind) -> Res<Cell> {
+fn cell(row: &Row, place: usize, kind: ColumnKind) -> Res<SqlValue> {
     Ok(match kind {
-        Kind::Int | Kind::Flag | Kind::Lease => get::<Option<i64>>(row, place)?.map_or(Cell::None, Cell::Int),
-        Kind::Text => get::<Option<String>>(row, place)?.map_or(Cell::None, Cell::Text),
-        Kind::Bytes => get::<Option<Vec<u8>>>(row, place)?.map_or(Cell::None, Cell::Bytes),
+        ColumnKind::Int | ColumnKind::Flag | ColumnKind::Lease => get::<Option<i64>>(row, place)?.map_or(SqlValue::None, SqlValue::Int),
+        ColumnKind::Text => get::<Option<String>>(row, place)?.map_or(SqlValue::None, SqlValue::Text),
+        ColumnKind::Bytes => get::<Option<Vec<u8>>>(row, place)?.map_or(SqlValue::None, SqlValue::Bytes),
     })
 }
 
 /// A column of many rows, as a statement takes it; and its type there.
-pub(super) fn array(kind: Kind, cells: impl Iterator<Item = Cell>) -> (Box<dyn ToSql + Sync>, &'static str) {
+pub(super) fn array(kind: ColumnKind, cells: impl Iterator<Item = SqlValue>) -> (Box<dyn ToSql + Sync>, &'static str) {
     match kind {
-        Kind::Int | Kind::Flag | Kind::Lease => {
-            let number = |cell| if let Cell::Int(number) = cell { Some(number) } else { None };
+        ColumnKind::Int | ColumnKind::Flag | ColumnKind::Lease => {
+            let number = |cell| if let SqlValue::Int(number) = cell { Some(number) } else { None };
             (Box::new(cells.map(number).collect::<Vec<Option<i64>>>()), "bigint[]")
         }
-        Kind::Text => {
-            let text = |cell| if let Cell::Text(text) = cell { Some(text) } else { None };
+        ColumnKind::Text => {
+            let text = |cell| if let SqlValue::Text(text) = cell { Some(text) } else { None };
             (Box::new(cells.map(text).collect::<Vec<Option<String>>>()), "text[]")
         }
-        Kind::Bytes => {
-            let bytes = |cell| if let Cell::Bytes(bytes) = cell { Some(bytes) } else { None };
+        ColumnKind::Bytes => {
+            let bytes = |cell| if let SqlValue::Bytes(bytes) = cell { Some(bytes) } else { None };
             (Box::new(cells.map(bytes).collect::<Vec<Option<Vec<u8>>>>()), "bytea[]")
         }
     }

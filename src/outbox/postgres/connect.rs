@@ -40,7 +40,7 @@ pub struct Server {
 }
 
 /// A connection, and how statements go over it.
-pub(super) struct Wire {
+pub(super) struct PgConnection {
     pub(super) client: Client,
     /// Whether a commit on it was warned of.
     pub(super) warned: Arc<AtomicBool>,
@@ -132,14 +132,14 @@ impl Server {
         &self.shown
     }
 
-    pub(super) async fn connect(&self) -> Res<Wire> {
+    pub(super) async fn connect(&self) -> Res<PgConnection> {
         let (client, warned) = match &self.tls {
             Some(tls) => connect(&self.config, tls.clone()).await?,
             None => connect(&self.config, NoTls).await?,
         };
         let statements =
             self.pooled.as_ref().map_or_else(|| Statements::Named(RefCell::default()), |types| Statements::Typed(Arc::clone(types)));
-        Ok(Wire { client, warned, statements })
+        Ok(PgConnection { client, warned, statements })
     }
 }
 

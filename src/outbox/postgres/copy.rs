@@ -17,25 +17,26 @@ use super::error::{Res, refused};
 use super::heart::Heart;
 use super::history;
 use super::merge::Merge;
-use super::open::{self, Home, Origin};
+use super::open::{self, Home};
 use crate::ledger::Event;
-use crate::outbox::rows::{Arriving, Cells, Leaving, Own, Table};
+use crate::outbox::origin::StoreOrigin;
+use crate::outbox::rows::{Cells, CopyFrom, CopyTo, StoreIdentity, Table};
 use crate::outbox::words::{FILLING, refusal};
 use crate::outbox::{Result, StoreError, StoreKey};
 
 /// What is asked of the thread.
-enum Ask {
+enum CopyRequest {
     Own,
     Rows(&'static Table, Cells),
     Put(&'static Table, Vec<Cells>),
-    Ready(Own, String, DateTime<Utc>),
+    Ready(StoreIdentity, String, DateTime<Utc>),
     Left(String),
     Commit,
 }
 
 enum Say {
     Done,
-    Own(Own),
+    StoreIdentity(StoreIdentity),
     Rows(Vec<Cells>),
 }
 
@@ -43,7 +44,7 @@ type Answer = Res<Say>;
 
 /// Either of the two.
 pub(in crate::outbox) struct Side {
-    asks: Option<UnboundedSender<Ask>>,
+    asks: Option<UnboundedSender<CopyRequest>>,
     answers: mpsc::Receiver<Result<Say>>,
     thread: Option<JoinHandle<()>>,
     to: String,
@@ -94,7 +95,7 @@ impl Side {
         Ok(side)
     }
 
-    fn ask(&self, ask: Ask) -> Result<Say> {
+    fn ask(&self, ask: CopyRequest) -> Result<Say> {
         drop(self.asks.as_ref().map(|asks| asks.send(ask)));
         self.answer()
     }
@@ -114,39 +115,39 @@ impl Drop for Side {
     }
 }
 
-impl Leaving for Side {
-    fn own(&mut self) -> Result<Own> {
-        match self.ask(Ask::Own)? {
-            Say::Own(own) => Ok(own),
+impl CopyFrom for Side {
+    fn own(&mut self) -> Result<StoreIdentity> {
+        match self.ask(CopyRequest::Own)? {
+            Say::StoreIdentity(own) => Ok(own),
             Say::Done | Say::Rows(_) => unreachable!("it was asked for itself"),
         }
     }
 
     fn rows(&mut self, table: &'static Table, after: Cells) -> Result<Vec<Cells>> {
-        match self.ask(Ask::Rows(table, after))? {
+        match self.ask(CopyRequest::Rows(table, after))? {
             Say::Rows(rows) => Ok(rows),
-            Say::Done | Say::Own(_) => unreachable!("it was asked for rows"),
+            Say::Done | Say::StoreIdentity(_) => unreachable!("it was asked for rows"),
         }
     }
 
     fn left(self: Box<Self>) -> Result<()> {
-        self.ask(Ask::Left(self.to.clone()))?;
-        self.ask(Ask::Commit).map(drop)
+        self.ask(CopyRequest::Left(self.to.clone()))?;
+        self.ask(CopyRequest::Commit).map(drop)
     }
 }
 
-impl Arriving for Side {
+impl CopyTo for Side {
     fn put(&mut self, table: &'static Table, rows: Vec<Cells>) -> Result<()> {
-        self.ask(Ask::Put(table, rows)).map(drop)
+        self.ask(CopyRequest::Put(table, rows)).map(drop)
     }
 
-    fn ready(&mut self, own: &Own, from: &str, now: DateTime<Utc>) -> Result<()> {
-        let own = Own { reference_key: own.reference_key.clone(), ..*own };
-        self.ask(Ask::Ready(own, from.to_owned(), now)).map(drop)
+    fn ready(&mut self, own: &StoreIdentity, from: &str, now: DateTime<Utc>) -> Result<()> {
+        let own = StoreIdentity { reference_key: own.reference_key.clone(), ..*own };
+        self.ask(CopyRequest::Ready(own, from.to_owned(), now)).map(drop)
     }
 
     fn settle(self: Box<Self>) -> Result<()> {
-        self.ask(Ask::Commit).map(drop)
+        self.ask(CopyRequest::Commit).map(drop)
     }
 }
 
@@ -155,7 +156,12 @@ const MARK: &str =
     "UPDATE practice SET moved_to = $2 WHERE id = $1 AND moved_to IS NULL AND NOT EXISTS (SELECT 1 FROM source WHERE practice = $1)
      AND NOT EXISTS (SELECT 1 FROM ledger WHERE practice = $1) AND NOT EXISTS (SELECT 1 FROM suppression WHERE practice = $1) RETURNING id";
 
-async fn serve<F>(home: &Home, (fills, begin): (bool, F), mut asked: UnboundedReceiver<Ask>, answer: &mpsc::Sender<Result<Say>>) -> Res<()>
+async fn serve<F>(
+    home: &Home,
+    (fills, begin): (bool, F),
+    mut asked: UnboundedReceiver<CopyRequest>,
+    answer: &mpsc::Sender<Result<Say>>,
+) -> Res<()>
 where
     F: AsyncFnOnce(&Tx<'_>) -> Res<bool>,
 {
@@ -178,30 +184,34 @@ where
 }
 
 /// `merge`: if several chains leave.
-async fn done(tx: &Tx<'_>, home: &Home, ask: Ask, (was_left, merge): (bool, &mut Option<Merge>)) -> Answer {
+async fn done(tx: &Tx<'_>, home: &Home, ask: CopyRequest, (was_left, merge): (bool, &mut Option<Merge>)) -> Answer {
     match ask {
-        Ask::Own => {
+        CopyRequest::Own => {
             let row = tx.one("SELECT reference_key FROM practice WHERE id = $1", &[&tx.practice]).await?;
-            Ok(Say::Own(Own { reference_key: get(&row, 0)?, head: merge.as_ref().map_or(tx.head(), Merge::head), was_left }))
+            Ok(Say::StoreIdentity(StoreIdentity {
+                reference_key: get(&row, 0)?,
+                head: merge.as_ref().map_or(tx.head(), Merge::head),
+                was_left,
+            }))
         }
-        Ask::Rows(table, after) => match (merge, table.name) {
+        CopyRequest::Rows(table, after) => match (merge, table.name) {
             (Some(merge), "ledger") => merge.rows(tx).await.map(Say::Rows),
             (Some(merge), "ledger_key") => merge.keys(tx, after).await.map(Say::Rows),
             _ => carry::rows(tx, table, after).await.map(Say::Rows),
         },
-        Ask::Put(table, rows) => carry::put(tx, table, rows).await.map(|()| Say::Done),
-        Ask::Ready(own, from, now) => ready(tx, &home.lineage.0, &own, (&from, now)).await.map(|()| Say::Done),
-        Ask::Left(to) => {
+        CopyRequest::Put(table, rows) => carry::put(tx, table, rows).await.map(|()| Say::Done),
+        CopyRequest::Ready(own, from, now) => ready(tx, &home.lineage.0, &own, (&from, now)).await.map(|()| Say::Done),
+        CopyRequest::Left(to) => {
             tx.execute("UPDATE practice SET moved_to = $2 WHERE id = $1", &[&tx.practice, &to]).await?;
             Ok(Say::Done)
         }
-        Ask::Commit => tx.commit().await.map(|()| Say::Done),
+        CopyRequest::Commit => tx.commit().await.map(|()| Say::Done),
     }
 }
 
 /// Whether it was left for that place before.
-async fn begin_to_leave(tx: &Tx<'_>, origin: Origin, (to, now): (&str, DateTime<Utc>)) -> Res<bool> {
-    if origin != Origin::Own {
+async fn begin_to_leave(tx: &Tx<'_>, origin: StoreOrigin, (to, now): (&str, DateTime<Utc>)) -> Res<bool> {
+    if origin != StoreOrigin::Own {
         return Err(refused(
             "it is another database than the one that ran last: start the daemon on it once, which holds what may have been told",
         ));
@@ -230,7 +240,7 @@ async fn begin_to_arrive(tx: &Tx<'_>, lineage: &str) -> Res<bool> {
     Ok(false)
 }
 
-async fn ready(tx: &Tx<'_>, lineage: &str, own: &Own, (from, now): (&str, DateTime<Utc>)) -> Res<()> {
+async fn ready(tx: &Tx<'_>, lineage: &str, own: &StoreIdentity, (from, now): (&str, DateTime<Utc>)) -> Res<()> {
     tx.execute(
         "UPDATE practice SET reference_key = $2, lineage = $3, moved_to = NULL WHERE id = $1",
         &[

@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::{Client, Row, SimpleQueryMessage};
 
 use super::columns::{get, key_of, link, ms};
-use super::connect::{Server, Wire};
+use super::connect::{PgConnection, Server};
 use super::error::{Failure, Res, refused};
 use super::lineage::{self, Lineage};
 use super::sealed::Sealer;
@@ -90,7 +90,7 @@ pub(super) struct Db {
 impl Db {
     /// A new connection to that server.
     pub(super) async fn connect(server: &Server, practice: i32, sealer: Sealer) -> Res<Self> {
-        let Wire { client, warned, statements } = server.connect().await?;
+        let PgConnection { client, warned, statements } = server.connect().await?;
         let (patience, settled) = (Cell::new(Patience::Usual), Cell::new(i64::MAX));
         let db = Self { client, statements, warned, patience, lineage: RefCell::default(), settled, practice, sealer };
         if !db.is_pooled() {

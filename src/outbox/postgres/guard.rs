@@ -5,17 +5,17 @@ use chrono::{DateTime, Utc};
 use super::columns::{at, get, ms, number, session, word};
 use super::db::{Db, Tx, Values};
 use super::error::Res;
-use crate::guard::{GuardChange, GuardKind, GuardRow, GuardSet, Member, Passed, Standing, Verdict};
+use crate::guard::{GuardChange, GuardKind, GuardRow, GuardSet, GuardStanding, Member, Passed, Verdict};
 use crate::outbox::words::decided;
 use crate::session::SessionId;
 
 /// What waits, by source, session and kind.
 pub(super) async fn rows(db: &Db) -> Res<Vec<GuardRow>> {
-    let standing = all(db).await?.into_iter().filter(|(_, standing)| *standing == Standing::Waiting);
+    let standing = all(db).await?.into_iter().filter(|(_, standing)| *standing == GuardStanding::Waiting);
     Ok(standing.map(|(row, _)| row).collect())
 }
 
-async fn all(db: &Db) -> Res<Vec<(GuardRow, Standing)>> {
+async fn all(db: &Db) -> Res<Vec<(GuardRow, GuardStanding)>> {
     let sql = "SELECT source, session_id, kind, since, says, standing FROM guard WHERE practice = $1 ORDER BY source, session_id, kind";
     let rows = db.query(sql, &[&db.practice]).await?;
     let one = |row| {

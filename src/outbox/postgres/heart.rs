@@ -12,7 +12,7 @@ use super::open::{Home, QUORUM};
 
 /// How often it says so.
 const BEAT: Duration = Duration::from_secs(5);
-/// Heard for so long without a gap, the others had the time to be heard as well.
+/// RefusalText for so long without a gap, the others had the time to be heard as well.
 const STEADY: Duration = Duration::from_secs(20);
 
 /// Says that this daemon lives, on a connection of its own, until it is dropped: then that it does not.

@@ -10,7 +10,7 @@ use super::columns::{at, get, ids, limit, link, ms, opt_word};
 use super::db::{CHAIN, Db, Tx, Values, opt_key};
 use super::error::Res;
 use crate::ledger::chains::{Chains, StoredChain};
-use crate::ledger::{Anchor, Event, Finding, LedgerRow, Part, Verified};
+use crate::ledger::{Anchor, Event, Finding, KeyedPart, LedgerRow, Verified};
 use crate::session::{ParticipationId, SessionId};
 
 /// In the order in which [`row`] reads them.
@@ -151,13 +151,13 @@ async fn kept(db: &Db) -> Res<Vec<StoredChain>> {
 }
 
 /// What the rows of a chain are chained with, from which one on.
-pub(super) async fn parts(db: &Db, chain: i32) -> Res<Vec<Part>> {
+pub(super) async fn parts(db: &Db, chain: i32) -> Res<Vec<KeyedPart>> {
     let sql = "SELECT from_seq, key FROM ledger_key WHERE practice = $1 AND chain = $2 ORDER BY from_seq";
     let part = |row: &Row| {
         let from: i64 = get(row, 0)?;
         let key = Zeroizing::new(db.sealer.open_bytes("ledger_key", from.to_string(), get(row, 1)?)?);
         let key = <[u8; 32]>::try_from(&key[..]).map_err(|_| super::error::refused("a key of the ledger's chain is not of 32 bytes"))?;
-        Ok(Part { from, key: Zeroizing::new(key) })
+        Ok(KeyedPart { from, key: Zeroizing::new(key) })
     };
     db.query(sql, &[&db.practice, &chain]).await?.iter().map(part).collect()
 }

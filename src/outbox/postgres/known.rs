@@ -11,7 +11,7 @@ use super::error::Res;
 use super::notices::{self, COLUMN_COUNT, COLUMNS};
 use super::receipt;
 use crate::contact::{Address, Channel, Number, PhoneNumber};
-use crate::known::{Answered, Expected, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX, Said};
+use crate::known::{Expected, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, RsvpOverride, SHARED_MAX, SourceRsvp};
 use crate::session::{ParticipantRef, SessionId};
 use crate::suppression::suppression_key;
 
@@ -92,7 +92,7 @@ async fn people(db: &Db, places: &[ParticipantRef]) -> Res<Vec<(ParticipantRef, 
 
 fn one(db: &Db, row: &Row) -> Res<(ParticipantRef, Known)> {
     let place = ParticipantRef::read(row, 0)?;
-    let rsvp = opt_rsvp(row, 16)?.zip(opt_rsvp(row, 17)?).map(|(says, over)| Answered { says, over });
+    let rsvp = opt_rsvp(row, 16)?.zip(opt_rsvp(row, 17)?).map(|(says, over)| RsvpOverride { says, over });
     let known = Known {
         first_seen: at(row, 3)?,
         session_seen: at(row, 4)?,
@@ -104,7 +104,7 @@ fn one(db: &Db, row: &Row) -> Res<(ParticipantRef, Known)> {
         cancelled: get(row, 10)?,
         absent_since: opt_at(row, 11)?,
         absences: number(row, 12)?,
-        said: opt_rsvp(row, 13)?.zip(opt_at(row, 14)?).map(|(rsvp, start)| Said { rsvp, start }),
+        said: opt_rsvp(row, 13)?.zip(opt_at(row, 14)?).map(|(rsvp, start)| SourceRsvp { rsvp, start }),
         person: db.sealer.open_some("who", "", get(row, 15)?)?,
         answered_start: if rsvp.is_some() { opt_at(row, 18)? } else { None },
         rsvp,
@@ -118,7 +118,7 @@ fn one(db: &Db, row: &Row) -> Res<(ParticipantRef, Known)> {
 
 /// With their notices, and what is known because of them.
 async fn whole(db: &Db, place: &ParticipantRef, known: Known, KnownNotices { all: mut notices, some_lost }: KnownNotices) -> Res<Known> {
-    if some_lost && notices.iter().any(KnownNotice::told) {
+    if some_lost && notices.iter().any(KnownNotice::may_have_been_sent) {
         let lost = receipt::lost(db, place).await?;
         notices.iter_mut().for_each(|n| n.undelivered = lost.contains(&n.notice.key));
     }

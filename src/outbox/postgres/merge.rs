@@ -15,7 +15,7 @@ use super::history;
 use crate::entry::State;
 use crate::ledger::{Anchor, Event, LedgerRow};
 use crate::notice::{NoticeKey, Reason};
-use crate::outbox::rows::{Cell, Cells, TABLES};
+use crate::outbox::rows::{Cells, SqlValue, TABLES};
 
 /// Rows at a time.
 const ROWS: usize = 1000;
@@ -56,7 +56,7 @@ impl Merge {
         let key = db.sealer.chain();
         let sealed = key.as_ref().map(|key| db.sealer.seal_bytes("ledger_key", from.to_string(), &**key)).transpose()?;
         Ok(Some(Self {
-            last_key: sealed.map(|sealed| vec![Cell::Int(from), Cell::Bytes(sealed)]),
+            last_key: sealed.map(|sealed| vec![SqlValue::Int(from), SqlValue::Bytes(sealed)]),
             key,
             anew,
             head: Anchor::default(),
@@ -100,7 +100,7 @@ impl Merge {
     pub(super) async fn keys(&mut self, db: &Db, after: Cells) -> Res<Vec<Cells>> {
         let Some(last) = self.last_key.take() else { return Ok(Vec::new()) };
         let table = TABLES.iter().find(|table| table.name == "ledger_key").ok_or_else(|| refused("there is no such table"))?;
-        let stays = |row: &Cells| matches!((&row[0], &last[0]), (Cell::Int(from), Cell::Int(anew)) if from < anew);
+        let stays = |row: &Cells| matches!((&row[0], &last[0]), (SqlValue::Int(from), SqlValue::Int(anew)) if from < anew);
         let mut keys: Vec<Cells> = carry::rows(db, table, after).await?.into_iter().filter(stays).collect();
         keys.push(last);
         Ok(keys)
@@ -109,20 +109,20 @@ impl Merge {
 
 /// In the order of the table's columns.
 fn cells(row: &LedgerRow) -> Res<Cells> {
-    let int = |number: Option<i64>| number.map_or(Cell::None, Cell::Int);
-    let text = |text: Option<&str>| text.map_or(Cell::None, |text| Cell::Text(text.to_owned()));
+    let int = |number: Option<i64>| number.map_or(SqlValue::None, SqlValue::Int);
+    let text = |text: Option<&str>| text.map_or(SqlValue::None, |text| SqlValue::Text(text.to_owned()));
     let key = row.key.as_deref().map(|key| key.parse::<NoticeKey>().map_err(refused)).transpose()?;
     Ok(vec![
-        Cell::Int(row.seq),
-        Cell::Int(ms(row.at)),
-        key.map_or(Cell::None, |key| Cell::Bytes(key.0.to_vec())),
+        SqlValue::Int(row.seq),
+        SqlValue::Int(ms(row.at)),
+        key.map_or(SqlValue::None, |key| SqlValue::Bytes(key.0.to_vec())),
         int(row.session_id.map(|id| id.0)),
         int(row.participation_id.map(|id| id.0)),
-        Cell::Text(row.event.to_string()),
+        SqlValue::Text(row.event.to_string()),
         text(row.from_state.map(State::as_str)),
         text(row.to_state.map(State::as_str)),
         text(row.reason.map(Reason::as_str)),
         text(row.detail.as_deref()),
-        row.chain.map_or(Cell::None, |link| Cell::Bytes(link.0.to_vec())),
+        row.chain.map_or(SqlValue::None, |link| SqlValue::Bytes(link.0.to_vec())),
     ])
 }

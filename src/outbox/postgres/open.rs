@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use secrecy::zeroize::Zeroizing;
 
 use super::columns::{at, get};
@@ -17,6 +16,7 @@ use super::reach::Reach;
 use super::sealed::Sealer;
 use super::thread::thread;
 use crate::outbox::key::StoreKey;
+use crate::outbox::origin::StoreOrigin;
 use crate::outbox::words::refusal;
 use crate::outbox::{Access, Result, StoreError};
 
@@ -25,15 +25,6 @@ const SERVER_MIN: i32 = 140_000;
 
 /// So long a server has to greet.
 const GREETS_WITHIN: Duration = Duration::from_secs(10);
-
-/// What a start finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// The database that ran last, or a new store.
-    Own,
-    /// Another one: complete until that time at the earliest. `None`: it holds nothing at all.
-    Copy(Option<DateTime<Utc>>),
-}
 
 /// Where a practice's store is, and as what we are there: what each of our connections needs.
 #[derive(Clone)]
@@ -158,14 +149,14 @@ where
 }
 
 /// Opens a practice's store.
-pub(super) fn open(server: &Server, practice: &str, access: Access, key: Option<&StoreKey>) -> Result<(Home, Origin)> {
+pub(super) fn open(server: &Server, practice: &str, access: Access, key: Option<&StoreKey>) -> Result<(Home, StoreOrigin)> {
     let (practice, key) = (practice.to_owned(), key.cloned());
     let moved = access == Access::Look;
     blocking(server, "open", async move |server| opened(server, &practice, access, (key.as_ref(), moved)).await)
 }
 
 /// Likewise, as the daemon, of one that may have been left for another place.
-pub(super) fn open_moved(server: &Server, practice: &str, key: Option<&StoreKey>) -> Result<(Home, Origin)> {
+pub(super) fn open_moved(server: &Server, practice: &str, key: Option<&StoreKey>) -> Result<(Home, StoreOrigin)> {
     let (practice, key) = (practice.to_owned(), key.cloned());
     blocking(server, "open", async move |server| opened(server, &practice, Access::Daemon, (key.as_ref(), true)).await)
 }
@@ -227,14 +218,14 @@ pub(super) fn begin(server: &Server, practice: &str, key: Option<&StoreKey>) -> 
 }
 
 /// `moved`: also if it was left for another place.
-async fn opened(server: &Server, practice: &str, access: Access, (key, moved): (Option<&StoreKey>, bool)) -> Res<(Home, Origin)> {
+async fn opened(server: &Server, practice: &str, access: Access, (key, moved): (Option<&StoreKey>, bool)) -> Res<(Home, StoreOrigin)> {
     let (db, id, lineage) = admitted(server, practice, access, key).await?;
     let sealer = db.sealer.clone();
     if let Some(to) = get::<Option<String>>(&db.one("SELECT moved_to FROM practice WHERE id = $1", &[&id]).await?, 0)?.filter(|_| !moved) {
         return Err(refused(refusal(&to)));
     }
     let mut home = Home { server: server.clone(), practice: id, sealer, node: None, lineage, reach: Arc::default() };
-    let mut origin = Origin::Own;
+    let mut origin = StoreOrigin::Own;
     if access == Access::Daemon {
         let db = home.connection().await?;
         db.stays_in(&home.lineage);
@@ -243,7 +234,7 @@ async fn opened(server: &Server, practice: &str, access: Access, (key, moved): (
             "SELECT lineage = $2, (SELECT at FROM ledger WHERE practice = $1 ORDER BY place DESC LIMIT 1) FROM practice WHERE id = $1";
         let row = db.one(sql, &[&id, &home.lineage.0]).await?;
         if !get::<bool>(&row, 0)? {
-            origin = Origin::Copy(get::<Option<i64>>(&row, 1)?.map(|_| at(&row, 1)).transpose()?);
+            origin = StoreOrigin::Copy(get::<Option<i64>>(&row, 1)?.map(|_| at(&row, 1)).transpose()?);
         }
     }
     Ok((home, origin))

@@ -14,7 +14,7 @@ use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
 use crate::outbox::outgoing::{Alone, AloneEnd, AloneMessage, AloneStep};
 use crate::outbox::standing::{ClaimHolder, Recovery};
-use crate::outbox::{ClaimAlone, Lease, Scheduled, StaffLetter};
+use crate::outbox::{ClaimAlone, DigestDelivery, Lease, Scheduled};
 
 const SELECT: &str = "SELECT key, recipient, address, answer, locale, due_at, useful_until, state, phase, next_attempt_at, attempts, changed_at, epoch, owner,
      lease_until, transport, outcome FROM outgoing WHERE practice = $1 AND";
@@ -172,7 +172,7 @@ pub(super) async fn forgo(tx: &Tx<'_>, scheduled: &[Scheduled], now: DateTime<Ut
 }
 
 /// Letters of a scheduled time, by recipient.
-pub(super) async fn letters(db: &Db, scheduled_at: DateTime<Utc>) -> Res<Vec<StaffLetter>> {
+pub(super) async fn letters(db: &Db, scheduled_at: DateTime<Utc>) -> Res<Vec<DigestDelivery>> {
     let rows = all(db, "kind = 'letter' AND due_at = $2 ORDER BY recipient", &[&db.practice, &ms(scheduled_at)]).await?;
     Ok(rows.iter().filter_map(Row::as_letter).collect())
 }

@@ -33,13 +33,13 @@ trait Read: Send {
     fn is_given_up(&self) -> bool;
 }
 
-struct Ask<F, T> {
+struct ReadRequest<F, T> {
     op: F,
     value: RefCell<Option<T>>,
     answer: oneshot::Sender<Result<T>>,
 }
 
-impl<F, T> Read for Ask<F, T>
+impl<F, T> Read for ReadRequest<F, T>
 where
     F: AsyncFn(&Db) -> Res<T> + Send,
     T: Send,
@@ -121,7 +121,7 @@ impl Readers {
         F: AsyncFn(&Db) -> Res<T> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let job = Box::new(Ask { op, value: RefCell::new(None), answer });
+        let job = Box::new(ReadRequest { op, value: RefCell::new(None), answer });
         drop(self.jobs.as_ref().expect("the sender is there until the drop").send((action, settles, job)));
         let ended = || StoreError { action: action.to_owned(), cause: "the read did not end".to_owned() };
         answered.await.unwrap_or_else(|_| Err(ended()))

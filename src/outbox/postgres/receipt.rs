@@ -17,7 +17,7 @@ use crate::notice::NoticeKey;
 use crate::outbox::RecentEnd;
 use crate::outbox::feedback::NewSuppression;
 use crate::outbox::transition::ARRIVED;
-use crate::receipt::{About, DeliveryStatus, Receipt, Received, Undelivered};
+use crate::receipt::{DeliveryStatus, Receipt, ReceiptTarget, Received, Undelivered};
 use crate::session::ParticipantRef;
 use crate::suppression::SaidBy;
 
@@ -88,10 +88,12 @@ pub(super) async fn lost(db: &Db, place: &ParticipantRef) -> Res<HashSet<NoticeK
 }
 
 /// The notice that it is about.
-pub(super) async fn whose(db: &Db, about: &About) -> Res<Option<NoticeKey>> {
+pub(super) async fn whose(db: &Db, about: &ReceiptTarget) -> Res<Option<NoticeKey>> {
     let found = match about {
-        About::Notice(key) => keys_of(db, "SELECT key FROM notice WHERE practice = $1 AND key = $2", &[&db.practice, &&key.0[..]]).await?,
-        About::Reference(reference, since) => keys_of(db, BY_REFERENCE, &[&db.practice, reference, &ms(*since)]).await?,
+        ReceiptTarget::Notice(key) => {
+            keys_of(db, "SELECT key FROM notice WHERE practice = $1 AND key = $2", &[&db.practice, &&key.0[..]]).await?
+        }
+        ReceiptTarget::Reference(reference, since) => keys_of(db, BY_REFERENCE, &[&db.practice, reference, &ms(*since)]).await?,
     };
     Ok(found.into_iter().next())
 }
@@ -121,7 +123,7 @@ const SINCE: &str =
      WHERE n.practice = $1 AND n.session_id = ANY($2)";
 
 /// What may mend what was lost.
-struct Since {
+struct LostDelivery {
     address: Address,
     accepted_at: Option<DateTime<Utc>>,
     delivered_at: Option<DateTime<Utc>>,
@@ -135,17 +137,17 @@ pub(super) async fn undelivered(db: &Db, now: DateTime<Utc>) -> Res<Vec<Undelive
         let channel_word: Channel = word(row, channel)?;
         Ok(Address::restore(channel_word, &db.sealer.open("address", "", get(row, channel + 1)?)?))
     };
-    let mut since: HashMap<ParticipantRef, Vec<Since>> = HashMap::new();
+    let mut since: HashMap<ParticipantRef, Vec<LostDelivery>> = HashMap::new();
     for row in &db.query(SINCE, &[&db.practice, &sessions]).await? {
         let place = ParticipantRef { source: get(row, 0)?, session: session(row, 1)?, participation: person(row, 2)? };
-        let one = Since { address: address(row, 3)?, accepted_at: opt_at(row, 5)?, delivered_at: opt_at(row, 6)? };
+        let one = LostDelivery { address: address(row, 3)?, accepted_at: opt_at(row, 5)?, delivered_at: opt_at(row, 6)? };
         since.entry(place).or_default().push(one);
     }
     let mut found = Vec::new();
     for row in &rows {
         let place = ParticipantRef { source: get(row, 9)?, session: session(row, 1)?, participation: person(row, 2)? };
         let (at, to) = (at(row, 8)?, address(row, 10)?);
-        let mends = |one: &Since| {
+        let mends = |one: &LostDelivery| {
             let elsewhere = !one.address.expose().eq_ignore_ascii_case(to.expose());
             one.delivered_at.is_some_and(|then| then >= at) || (elsewhere && one.accepted_at.is_some_and(|then| then >= at))
         };

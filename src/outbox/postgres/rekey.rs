@@ -19,7 +19,7 @@ use super::visit::USERS;
 use super::{chains, columns, history};
 use crate::ledger::Event;
 use crate::outbox::key::Keys;
-use crate::outbox::rows::{Cell, Cells, Seal, TABLES, Table};
+use crate::outbox::rows::{Cells, Seal, SqlValue, TABLES, Table};
 use crate::outbox::{Result, StoreKey};
 
 /// Gives it another key; how many values were sealed anew. Blocks.
@@ -137,7 +137,7 @@ async fn put_anew(tx: &Tx<'_>, table: &Table, rows: &[Cells], keys: (&Keys, &Key
     }
     for place in sealed {
         let column = &table.columns[place];
-        let anew = rows.iter().map(|row| cell_anew(table, row, place, keys)).collect::<Res<Vec<Cell>>>()?;
+        let anew = rows.iter().map(|row| cell_anew(table, row, place, keys)).collect::<Res<Vec<SqlValue>>>()?;
         arrays.push(array(column.kind, anew.into_iter()));
         names.push(format!("s{place}"));
         sets.push(format!("{} = given.s{place}", name(table, column.name)));
@@ -159,9 +159,9 @@ async fn put_anew(tx: &Tx<'_>, table: &Table, rows: &[Cells], keys: (&Keys, &Key
     if tx.execute(&sql, &values).await? == rows.len() as u64 { Ok(()) } else { Err(refused("a row went away meanwhile")) }
 }
 
-fn cell_anew(table: &Table, row: &Cells, place: usize, (was, is): (&Keys, &Keys)) -> Res<Cell> {
+fn cell_anew(table: &Table, row: &Cells, place: usize, (was, is): (&Keys, &Keys)) -> Res<SqlValue> {
     let cell = &row[place];
-    if *cell == Cell::None || matches!(cell, Cell::Text(text) if text.is_empty()) {
+    if *cell == SqlValue::None || matches!(cell, SqlValue::Text(text) if text.is_empty()) {
         return Ok(cell.clone());
     }
     let plain = table.opened(was, row, place).ok_or_else(|| {
@@ -174,5 +174,5 @@ fn cell_anew(table: &Table, row: &Cells, place: usize, (was, is): (&Keys, &Keys)
         Seal::Alike(_) => is.seal_alike(&plain, &bound),
     };
     let sealed = sealed.map_err(refused)?;
-    Ok(if matches!(cell, Cell::Text(_)) { Cell::Text(BASE64.encode(&sealed)) } else { Cell::Bytes(sealed) })
+    Ok(if matches!(cell, SqlValue::Text(_)) { SqlValue::Text(BASE64.encode(&sealed)) } else { SqlValue::Bytes(sealed) })
 }

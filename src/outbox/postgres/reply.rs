@@ -10,7 +10,7 @@ use super::{outgoing, suppression};
 use crate::contact::Address;
 use crate::feedback::answer::Answer;
 use crate::feedback::reply::{AcceptedReply, Changes, ForStaff, LATELY, OpenSession, Written, rsvp_word, since};
-use crate::known::Answered;
+use crate::known::RsvpOverride;
 use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
@@ -61,7 +61,7 @@ pub(super) async fn take(tx: &Tx<'_>, now: DateTime<Utc>, taken: &AcceptedReply)
     Ok(true)
 }
 
-async fn put_rsvp(tx: &Tx<'_>, now: DateTime<Utc>, place: &ParticipantRef, answered: Answered) -> Res<()> {
+async fn put_rsvp(tx: &Tx<'_>, now: DateTime<Utc>, place: &ParticipantRef, answered: RsvpOverride) -> Res<()> {
     let sql =
         "INSERT INTO rsvp (practice, source, session_id, participation_id, says, over, at, start_at) VALUES ($1, $2, $3, $4, $5, $6, $7,
                    (SELECT start_at FROM participant WHERE practice = $1 AND source = $2 AND session_id = $3 AND participation_id = $4))

@@ -14,7 +14,7 @@ use super::outgoing;
 use crate::ledger::Event;
 use crate::notice::Reason;
 use crate::outbox::words::rfc3339;
-use crate::outbox::{FindsAgain, Restored, Scheduled};
+use crate::outbox::{ReplaysAfterRestore, Restored, Scheduled};
 
 /// Holds what was due, and notes which sources find again what was told; from then on this is the database.
 pub(super) async fn restored(
@@ -48,12 +48,14 @@ pub(super) async fn restored(
 }
 
 /// Of whom the walks of a source still find again what was told.
-pub(super) async fn finds_again(db: &Db, source: &str, now: DateTime<Utc>) -> Res<FindsAgain> {
+pub(super) async fn replays_after_restore(db: &Db, source: &str, now: DateTime<Utc>) -> Res<ReplaysAfterRestore> {
     let sql = "SELECT first_walk_at FROM restored WHERE practice = $1 AND source = $2";
     match db.first(sql, &[&db.practice, &source]).await?.map(|row| opt_at(&row, 0)).transpose()? {
-        None => Ok(FindsAgain::Nobody),
-        Some(Some(at)) if now > at + FindsAgain::FOR && !is_undecided(db, source, now).await? => Ok(FindsAgain::WhoeverWaited(at)),
-        Some(_) => Ok(FindsAgain::Everybody),
+        None => Ok(ReplaysAfterRestore::Nobody),
+        Some(Some(at)) if now > at + ReplaysAfterRestore::FOR && !is_undecided(db, source, now).await? => {
+            Ok(ReplaysAfterRestore::WhoeverWaited(at))
+        }
+        Some(_) => Ok(ReplaysAfterRestore::Everybody),
     }
 }
 
@@ -88,7 +90,7 @@ pub(super) async fn walked(tx: &Tx<'_>, source: &str, now: DateTime<Utc>) -> Res
         return Ok(());
     }
     let sql = "SELECT 1 FROM restored WHERE practice = $1 AND source = $2 AND first_walk_at < $3";
-    let is_over = tx.exists(sql, &[&tx.practice, &source, &ms(now - FindsAgain::FOR)]).await?;
+    let is_over = tx.exists(sql, &[&tx.practice, &source, &ms(now - ReplaysAfterRestore::FOR)]).await?;
     if is_over && !is_undecided(tx, source, now).await? && !somebody_waits(tx, source, now).await? {
         tx.execute("DELETE FROM restored WHERE practice = $1 AND source = $2", &[&tx.practice, &source]).await?;
     }

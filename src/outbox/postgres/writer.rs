@@ -81,7 +81,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(home: Home) -> Result<Self> {
         let (jobs, queue) = mpsc::unbounded_channel();
-        let desk = Desk {
+        let desk = WriterThread {
             name: chains::writer().map_err(|failure| home.explain("open", &failure))?,
             home,
             db: None,
@@ -130,7 +130,7 @@ impl Drop for Writer {
     }
 }
 
-async fn serve(mut desk: Desk, mut queue: mpsc::UnboundedReceiver<Job>) {
+async fn serve(mut desk: WriterThread, mut queue: mpsc::UnboundedReceiver<Job>) {
     while let Some(first) = queue.recv().await {
         let mut group = vec![first];
         while group.len() < GROUP
@@ -156,7 +156,7 @@ async fn serve(mut desk: Desk, mut queue: mpsc::UnboundedReceiver<Job>) {
 }
 
 /// The connection, and what is done on it.
-struct Desk {
+struct WriterThread {
     home: Home,
     db: Option<Db>,
     /// What its chain is known by.
@@ -170,7 +170,7 @@ struct Desk {
 /// What a commit would have left that was never answered: the last row of a chain, and what the group would have been told.
 type Unanswered = (i32, Anchor, Vec<bool>);
 
-impl Desk {
+impl WriterThread {
     /// Seals its chain, if it can at once: else a daemon does.
     async fn close(&mut self) {
         if self.chain.is_some()

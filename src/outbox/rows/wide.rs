@@ -1,6 +1,6 @@
 //! The columns of the widest tables.
 
-use super::{Column, Kind, alike, bytes, int, of, sealed, text};
+use super::{Column, ColumnKind, alike, bytes, int, of, sealed, text};
 
 pub(super) const OUTGOING: &[Column] = &[
     text("key"),
@@ -19,7 +19,7 @@ pub(super) const OUTGOING: &[Column] = &[
     int("changed_at"),
     int("epoch"),
     text("owner"),
-    of("lease_until", Kind::Lease),
+    of("lease_until", ColumnKind::Lease),
     text("transport"),
     text("outcome"),
 ];
@@ -49,7 +49,7 @@ pub(super) const NOTICE: &[Column] = &[
     int("changed_at"),
     int("epoch"),
     text("owner"),
-    of("lease_until", Kind::Lease),
+    of("lease_until", ColumnKind::Lease),
     text("claimed_from"),
     text("doubt"),
     sealed(text("facts"), "told", &["key"]),

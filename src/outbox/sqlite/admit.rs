@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::columns::store_now;
 use super::history;
 use super::key::{Keys, StoreKey};
-use super::sealed::{Said, Sealer, open_text, seal_text};
+use super::sealed::{KeyChecks, Sealer, open_text, seal_text};
 use super::tx::Tx;
 use crate::ledger::Event;
 
@@ -37,7 +37,7 @@ pub(super) fn admit(
     (sealer, key): (&Sealer, Option<&StoreKey>),
     daemon: bool,
 ) -> rusqlite::Result<Result<SealState, String>> {
-    let said = Said::read(connection)?;
+    let said = KeyChecks::read(connection)?;
     let (key, sealed) = match (key, &said.check) {
         (None, None) => return Ok(Ok(SealState::Plain)),
         (None, Some(_)) => return Ok(Err("it is sealed: set [store] key_file to the key that it was made with".to_owned())),

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::columns::{key, ms, opt_at, opt_phase, phase_word, store_now, word};
 use super::frozen;
 use super::history::{self, StepOf, Stepped};
-use super::notices::{self, Before, COLUMN_COUNT, COLUMNS, find, record};
+use super::notices::{self, COLUMN_COUNT, COLUMNS, NoticeBefore, find, record};
 use super::tx::Tx;
 use super::{known, query, receipt, suppression};
 use crate::entry::{AttemptEnd, Entry, Phase, State};
@@ -139,7 +139,7 @@ pub(super) fn lapse(connection: &Tx<'_>, now: DateTime<Utc>) -> rusqlite::Result
     let mut lapsed = Vec::new();
     for key in past {
         let Some(mut row) = find(connection, key)? else { continue };
-        let before = Before::of(&row);
+        let before = NoticeBefore::of(&row);
         if row.lapse(now) {
             record(connection, &row, before, (Event::Lapsed, None), now)?;
             suppression::plan_again(connection, &row.entry.source, row.entry.notice.session, now)?;
@@ -274,7 +274,7 @@ pub(super) fn settle(connection: &Tx<'_>, lease: Lease, end: &Settlement, at: Da
         return accept(connection, &found, (reply, reference.as_deref()), end, at);
     }
     let Some(mut row) = find(connection, lease.key)? else { return Ok(false) };
-    let before = Before::of(&row);
+    let before = NoticeBefore::of(&row);
     if !row.settle(lease, end, at) {
         return Ok(false);
     }

@@ -14,12 +14,13 @@ use super::columns::{misread, ms};
 use super::history;
 use super::key::StoreKey;
 use super::open::{action, explain, folder_exists, lock, open};
-use super::restore::{Origin, current};
-use super::sealed::{Said, Sealer};
+use super::restore::current;
+use super::sealed::{KeyChecks, Sealer};
 use super::tx::{Tx, head};
-use super::{acting, mark, migrate};
+use super::{acting, migrate, watermark};
 use crate::ledger::Event;
-use crate::outbox::rows::{Arriving, Cell, Cells, Leaving, Own, Table};
+use crate::outbox::origin::StoreOrigin;
+use crate::outbox::rows::{Cells, CopyFrom, CopyTo, SqlValue, StoreIdentity, Table};
 use crate::outbox::words::refusal;
 use crate::outbox::{Access, Result, StoreError};
 
@@ -37,7 +38,7 @@ pub(super) fn is_used(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// A file that is left, in a transaction.
-pub(in crate::outbox) struct Old {
+pub(in crate::outbox) struct OldFile {
     connection: Connection,
     path: PathBuf,
     to: String,
@@ -45,7 +46,7 @@ pub(in crate::outbox) struct Old {
     _lock: Option<File>,
 }
 
-impl Old {
+impl OldFile {
     /// Nobody else writes to it from here on.
     pub(in crate::outbox) fn open(path: &Path, key: Option<&StoreKey>, (to, now): (&str, DateTime<Utc>)) -> Result<Self> {
         let refused = |cause: String| StoreError { action: action(path, "copy"), cause };
@@ -54,14 +55,14 @@ impl Old {
         }
         let sealer = Sealer::new(key);
         let opened = open(path, Access::Daemon, (&sealer, key))?;
-        if opened.origin != Origin::Own {
+        if opened.origin != StoreOrigin::Own {
             return Err(refused(
                 "it is an older copy of a store: start the daemon on it once, which holds what may have been told".to_owned(),
             ));
         }
         let connection = opened.connection;
         let noted = (|| {
-            if Said::read(&connection)?.next.is_some() {
+            if KeyChecks::read(&connection)?.next.is_some() {
                 return Ok(Err("it gets another key, and that is not done: say `punctual store rekey` until it is".to_owned()));
             }
             connection.execute_batch("BEGIN IMMEDIATE")?;
@@ -80,10 +81,10 @@ impl Old {
     }
 }
 
-impl Leaving for Old {
-    fn own(&mut self) -> Result<Own> {
+impl CopyFrom for OldFile {
+    fn own(&mut self) -> Result<StoreIdentity> {
         let key = self.connection.query_row("SELECT reference_key FROM identity", [], |row| row.get(0));
-        let own = key.and_then(|reference_key| Ok(Own { reference_key, head: head(&self.connection)?, was_left: self.was_left }));
+        let own = key.and_then(|reference_key| Ok(StoreIdentity { reference_key, head: head(&self.connection)?, was_left: self.was_left }));
         own.map_err(|e| explain(&self.path, "copy", &e))
     }
 
@@ -96,7 +97,7 @@ impl Leaving for Old {
         self.connection.execute("UPDATE identity SET moved_to = ?1", [&self.to]).map_err(failed)?;
         self.connection.execute_batch("COMMIT").map_err(failed)?;
         let mark = current(&self.connection).map_err(failed)?;
-        mark::write(&self.path, &mark).map_err(|cause| StoreError { action: action(&self.path, "copy"), cause })
+        watermark::write(&self.path, &mark).map_err(|cause| StoreError { action: action(&self.path, "copy"), cause })
     }
 }
 
@@ -108,27 +109,27 @@ fn rows(connection: &Connection, table: &Table, after: Cells) -> rusqlite::Resul
     let sql = format!("SELECT {} FROM {} WHERE {beyond} ORDER BY {key} LIMIT {ROWS}", names.join(", "), table.name);
     let mut statement = connection.prepare_cached(&sql)?;
     let cell = |row: &rusqlite::Row<'_>, place: usize| match row.get(place)? {
-        Value::Null => Ok(Cell::None),
-        Value::Integer(number) => Ok(Cell::Int(number)),
-        Value::Text(text) => Ok(Cell::Text(text)),
-        Value::Blob(bytes) => Ok(Cell::Bytes(bytes)),
+        Value::Null => Ok(SqlValue::None),
+        Value::Integer(number) => Ok(SqlValue::Int(number)),
+        Value::Text(text) => Ok(SqlValue::Text(text)),
+        Value::Blob(bytes) => Ok(SqlValue::Bytes(bytes)),
         Value::Real(_) => Err(misread(place, Type::Real, "there are no fractions in a store".to_owned())),
     };
     let row = |row: &rusqlite::Row<'_>| (0..width).map(|place| cell(row, place)).collect::<rusqlite::Result<Cells>>();
     statement.query_map(params_from_iter(after.into_iter().map(value)), row)?.collect()
 }
 
-fn value(cell: Cell) -> Value {
+fn value(cell: SqlValue) -> Value {
     match cell {
-        Cell::None => Value::Null,
-        Cell::Int(number) => Value::Integer(number),
-        Cell::Text(text) => Value::Text(text),
-        Cell::Bytes(bytes) => Value::Blob(bytes),
+        SqlValue::None => Value::Null,
+        SqlValue::Int(number) => Value::Integer(number),
+        SqlValue::Text(text) => Value::Text(text),
+        SqlValue::Bytes(bytes) => Value::Blob(bytes),
     }
 }
 
 /// A file that is filled, in a transaction.
-pub(in crate::outbox) struct New {
+pub(in crate::outbox) struct NewFile {
     /// Until it is settled.
     connection: Option<Connection>,
     path: PathBuf,
@@ -136,7 +137,7 @@ pub(in crate::outbox) struct New {
     _locks: [Option<File>; 2],
 }
 
-impl New {
+impl NewFile {
     /// An empty one beside its place.
     pub(in crate::outbox) fn make(path: &Path, key: Option<&StoreKey>) -> Result<Self> {
         let refused = |cause: String| StoreError { action: action(path, "copy"), cause };
@@ -161,7 +162,7 @@ impl New {
         self.connection.as_ref().expect("it is not settled yet")
     }
 
-    fn checked(&self, own: &Own, from: &str, now: DateTime<Utc>) -> rusqlite::Result<std::result::Result<(), String>> {
+    fn checked(&self, own: &StoreIdentity, from: &str, now: DateTime<Utc>) -> rusqlite::Result<std::result::Result<(), String>> {
         let connection = self.connection();
         connection.execute("UPDATE identity SET reference_key = ?1", params![own.reference_key])?;
         let mut verified = history::verify(connection, Some(own.head))?;
@@ -178,7 +179,7 @@ impl New {
     }
 }
 
-impl Arriving for New {
+impl CopyTo for NewFile {
     fn put(&mut self, table: &'static Table, rows: Vec<Cells>) -> Result<()> {
         let names: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
         let places = (1..=names.len()).map(|n| format!("?{n}")).collect::<Vec<_>>().join(", ");
@@ -190,7 +191,7 @@ impl Arriving for New {
         put().map_err(|e: rusqlite::Error| explain(&self.part, "copy", &e))
     }
 
-    fn ready(&mut self, own: &Own, from: &str, now: DateTime<Utc>) -> Result<()> {
+    fn ready(&mut self, own: &StoreIdentity, from: &str, now: DateTime<Utc>) -> Result<()> {
         let checked = self.checked(own, from, now).map_err(|e| explain(&self.part, "copy", &e))?;
         checked.map_err(|cause| StoreError { action: action(&self.path, "copy"), cause })
     }
@@ -201,14 +202,14 @@ impl Arriving for New {
         let closed = self.connection.take().map_or(Ok(()), |connection| connection.close().map_err(|(_, e)| e));
         closed.map_err(|e| explain(&self.part, "copy", &e))?;
         let failed = |cause: String| StoreError { action: action(&self.path, "copy"), cause };
-        mark::write(&self.path, &mark).map_err(failed)?;
+        watermark::write(&self.path, &mark).map_err(failed)?;
         let named = fs::rename(&self.part, &self.path).and_then(|()| File::open(folder_of(&self.path))?.sync_all());
         named.map_err(|e| failed(format!("it cannot get its name: {e}")))
     }
 }
 
 /// What is left of one that was not settled.
-impl Drop for New {
+impl Drop for NewFile {
     fn drop(&mut self) {
         drop(self.connection.take());
         for rest in ["", "-wal", "-shm", ".mark", ".lock"] {

@@ -6,18 +6,18 @@ use rusqlite::{Connection, Row, params};
 use super::columns::{at, ms, word};
 use super::history;
 use super::tx::Tx;
-use crate::guard::{GuardChange, GuardRow, GuardSet, Member, Passed, Standing, Verdict};
+use crate::guard::{GuardChange, GuardRow, GuardSet, GuardStanding, Member, Passed, Verdict};
 use crate::ledger::LedgerRow;
 use crate::outbox::words::decided;
 use crate::session::SessionId;
 
 /// What waits, by source, session and kind.
 pub(super) fn rows(connection: &Connection) -> rusqlite::Result<Vec<GuardRow>> {
-    let standing = all(connection)?.into_iter().filter(|(_, standing)| *standing == Standing::Waiting);
+    let standing = all(connection)?.into_iter().filter(|(_, standing)| *standing == GuardStanding::Waiting);
     Ok(standing.map(|(row, _)| row).collect())
 }
 
-fn all(connection: &Connection) -> rusqlite::Result<Vec<(GuardRow, Standing)>> {
+fn all(connection: &Connection) -> rusqlite::Result<Vec<(GuardRow, GuardStanding)>> {
     let sql = "SELECT source, session_id, kind, since, unseal('guard', source || '/' || session_id || '/' || kind, says), standing
                FROM guard ORDER BY source, session_id, kind";
     let row = |row: &Row<'_>| {

@@ -9,7 +9,7 @@ use super::columns::{OF_THESE, at, json_ids, link, misread, ms, opt_word};
 use super::sealed::refused;
 use super::tx::{Tx, head, parts};
 use crate::entry::State;
-use crate::ledger::{Anchor, Event, LedgerRow, Link, Verified, Walker};
+use crate::ledger::{Anchor, ChainReader, Event, LedgerRow, Link, Verified};
 use crate::notice::NoticeKey;
 use crate::session::{ParticipationId, SessionId};
 
@@ -76,7 +76,7 @@ pub(super) const FIRST_KEPT: &str = "SELECT seq FROM ledger WHERE +at >= ?1 ORDE
 
 /// Walks all of it.
 pub(super) fn verify(connection: &Connection, anchor: Option<Anchor>) -> rusqlite::Result<Verified> {
-    let mut walker = Walker::new(checkpoint(connection)?, anchor).keyed(parts(connection)?);
+    let mut walker = ChainReader::new(checkpoint(connection)?, anchor).keyed(parts(connection)?);
     let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM ledger ORDER BY seq"))?;
     for row in statement.query_map([], row)? {
         walker.step(&row?);

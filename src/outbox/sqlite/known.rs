@@ -11,7 +11,7 @@ use super::notices::{self, COLUMN_COUNT, COLUMNS};
 use super::receipt;
 use super::sealed::by_either_key;
 use crate::contact::{Address, Channel, Number, PhoneNumber};
-use crate::known::{Expected, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX, Said};
+use crate::known::{Expected, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, SHARED_MAX, SourceRsvp};
 use crate::session::{ParticipantKey, ParticipationId, SessionId};
 use crate::suppression::suppression_key;
 
@@ -114,7 +114,7 @@ fn whole(
     person: Known,
     KnownNotices { all: mut notices, some_lost }: KnownNotices,
 ) -> rusqlite::Result<Known> {
-    if some_lost && notices.iter().any(KnownNotice::told) {
+    if some_lost && notices.iter().any(KnownNotice::may_have_been_sent) {
         let lost = receipt::lost(connection, source, session, id)?;
         notices.iter_mut().for_each(|n| n.undelivered = lost.contains(&n.notice.key));
     }
@@ -207,9 +207,9 @@ pub(super) fn numbers(
     Ok(found)
 }
 
-pub(super) fn said(row: &Row<'_>) -> rusqlite::Result<Option<Said>> {
+pub(super) fn said(row: &Row<'_>) -> rusqlite::Result<Option<SourceRsvp>> {
     let rsvp = if row.get_ref(9)?.data_type() == Type::Null { None } else { Some(super::reply::rsvp_of(row, 9)?) };
-    Ok(rsvp.zip(opt_at(row, 10)?).map(|(rsvp, start)| Said { rsvp, start }))
+    Ok(rsvp.zip(opt_at(row, 10)?).map(|(rsvp, start)| SourceRsvp { rsvp, start }))
 }
 
 pub(super) const REMINDED: &str = "SELECT coalesce(accepted_at, changed_at), state IN ('claimed', 'sending'),

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::columns::misread;
 use super::sealed::Sealer;
-use super::{history, marks, outgoing, sources};
+use super::{embedded, history, outgoing, sources};
 
 /// What a file of SQL cannot do, after it and in its transaction.
 type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
@@ -22,7 +22,7 @@ const MIGRATIONS: [(&str, Then); 27] = [
     (include_str!("../schema/0006_key.sql"), None),
     (include_str!("../schema/0007_sample.sql"), None),
     (include_str!("../schema/0008_checks.sql"), None),
-    (include_str!("../schema/0009_presence.sql"), Some(marks::take_presence_out)),
+    (include_str!("../schema/0009_presence.sql"), Some(embedded::take_presence_out)),
     (include_str!("../schema/0010_said.sql"), None),
     (include_str!("../schema/0011_guard.sql"), None),
     (include_str!("../schema/0012_deadline.sql"), None),
@@ -31,7 +31,7 @@ const MIGRATIONS: [(&str, Then); 27] = [
     (include_str!("../schema/0015_alert.sql"), None),
     (include_str!("../schema/0016_heard.sql"), None),
     (include_str!("../schema/0017_whole.sql"), None),
-    (include_str!("../schema/0018_taken_for.sql"), Some(marks::take_meaning_out)),
+    (include_str!("../schema/0018_taken_for.sql"), Some(embedded::take_meaning_out)),
     (include_str!("../schema/0019_expected.sql"), None),
     (include_str!("../schema/0020_sealed_identity.sql"), None),
     (include_str!("../schema/0021_lately.sql"), None),
@@ -115,9 +115,9 @@ mod tests {
     use super::super::{known, query};
     use super::*;
     use crate::entry::State;
-    use crate::outbox::letter_key;
+    use crate::outbox::digest_key;
     use crate::session::{ParticipationId, Presence, Role, Rsvp, SessionId};
-    use crate::source::kept;
+    use crate::source::stored;
 
     /// A file as that version left it.
     fn of_version(version: u32, sealer: &Sealer) -> Connection {
@@ -319,7 +319,7 @@ mod tests {
             }
             let scheduled_at = chrono::DateTime::from_timestamp_millis(1000).unwrap();
             for (n, (_, expected)) in letters.into_iter().enumerate() {
-                assert_eq!(is(letter_key(scheduled_at, &n.to_string()).to_string()), owned(expected), "letter {n}");
+                assert_eq!(is(digest_key(scheduled_at, &n.to_string()).to_string()), owned(expected), "letter {n}");
             }
             let waiting = outgoing::waiting(&connection).unwrap();
             assert_eq!(waiting.len(), 1);
@@ -379,7 +379,7 @@ mod tests {
             assert_eq!(all.len(), cases.len() - 1, "one was purged");
             assert!(all.iter().all(|s| !s.record.text.contains("Punctual")));
             let people = |id: i64| {
-                let session = kept::session(all.iter().find(|s| s.id == SessionId(id)).unwrap()).unwrap();
+                let session = stored::session(all.iter().find(|s| s.id == SessionId(id)).unwrap()).unwrap();
                 session.participants.iter().map(|p| (p.id.0, p.role, p.presence)).collect::<Vec<_>>()
             };
             for id in [1, 2, 3, 4, 6] {

@@ -115,14 +115,14 @@ pub(super) fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<boo
 
 /// What a row was before a change: the guard of its writing back.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Before {
+pub(super) struct NoticeBefore {
     pub(super) state: State,
     epoch: i64,
     due_at: DateTime<Utc>,
     useful_until: DateTime<Utc>,
 }
 
-impl Before {
+impl NoticeBefore {
     pub(super) fn of(row: &Row) -> Self {
         Self { state: row.entry.state, epoch: row.epoch, due_at: row.entry.notice.due_at, useful_until: row.entry.notice.useful_until }
     }
@@ -132,7 +132,7 @@ impl Before {
 pub(super) fn record(
     connection: &Tx<'_>,
     row: &Row,
-    before: Before,
+    before: NoticeBefore,
     event: (Event, Option<String>),
     at: DateTime<Utc>,
 ) -> rusqlite::Result<()> {
@@ -146,7 +146,7 @@ pub(super) fn record(
 }
 
 /// A compare-and-set: the row must still be what it was when it was read in this transaction.
-fn save(connection: &Connection, row: &Row, before: Before) -> rusqlite::Result<()> {
+fn save(connection: &Connection, row: &Row, before: NoticeBefore) -> rusqlite::Result<()> {
     let sql = "UPDATE notice SET state = ?4, reason = ?5, phase = ?6, next_attempt_at = ?7, attempts = ?8, accepted_at = ?9, server_reply = ?10,
                                  reference = ?11, changed_at = ?12, epoch = ?13, owner = ?14, lease_until = ?15, claimed_from = ?16, doubt = ?17, facts = seal('told', key, ?18)
                WHERE key = ?1 AND epoch = ?2 AND state = ?3";

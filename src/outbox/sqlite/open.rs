@@ -17,9 +17,10 @@ use super::admit::{SealState, admit, seal_identity};
 use super::beside::{beside, folder_of};
 use super::key::StoreKey;
 use super::migrate::{APPLICATION_ID, VERSION, migrate, version};
-use super::restore::{New, Origin};
-use super::sealed::{Said, Sealer};
-use super::{acting, mark, restore};
+use super::restore::New;
+use super::sealed::{KeyChecks, Sealer};
+use super::{acting, restore, watermark};
+use crate::outbox::origin::StoreOrigin;
 use crate::outbox::{Access, Result, StoreError};
 
 /// How long a write waits for another process that writes (a command, a backup). Longer is a fault.
@@ -43,7 +44,7 @@ pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) lock: Option<File>,
     /// Whether it is the store that ran last.
-    pub(super) origin: Origin,
+    pub(super) origin: StoreOrigin,
 }
 
 /// The path in `sqlite://FILE`; relative ones are relative to the working directory.
@@ -86,7 +87,7 @@ pub(super) fn open(path: &Path, access: Access, (sealer, key): (&Sealer, Option<
         acting::is_ours(&connection, found.version).map_err(sql)?.map_err(fail)?;
     }
     configure(&connection).map_err(sql)?;
-    let mut origin = Origin::Own;
+    let mut origin = StoreOrigin::Own;
     if access == Access::Daemon {
         check(&connection, path)?;
         let mut reference_key = [0; 32];
@@ -99,8 +100,8 @@ pub(super) fn open(path: &Path, access: Access, (sealer, key): (&Sealer, Option<
         }
         let new = New::from_version(found.version);
         origin = restore::origin(&connection, path, (new, standing)).map_err(sql)?.map_err(fail)?;
-        if origin == Origin::Own {
-            mark::write(path, &restore::current(&connection).map_err(sql)?).map_err(fail)?;
+        if origin == StoreOrigin::Own {
+            watermark::write(path, &restore::current(&connection).map_err(sql)?).map_err(fail)?;
         }
         // Once the mark beside it is keyed: a start that ends in between leaves a store that the next one finishes.
         if standing == SealState::Earlier {
@@ -109,7 +110,7 @@ pub(super) fn open(path: &Path, access: Access, (sealer, key): (&Sealer, Option<
     } else {
         admit(&connection, (sealer, key), false).map_err(sql)?.map_err(fail)?;
     }
-    if access == Access::Daemon && Said::read(&connection).map_err(sql)?.next.is_some() {
+    if access == Access::Daemon && KeyChecks::read(&connection).map_err(sql)?.next.is_some() {
         tracing::warn!("the store gets another key, and that is not done: say `punctual store rekey` until it is; either key opens it");
     }
     Ok(Opened { connection, lock, origin })
@@ -228,34 +229,34 @@ fn keep_private(path: &Path) -> std::result::Result<(), String> {
 
 /// What the header says.
 #[derive(Debug, Clone, Copy)]
-struct Found {
+struct FileHeader {
     application_id: i32,
     version: u32,
     tables: u32,
 }
 
 /// The first read: fails here if it is no database.
-fn whose(connection: &Connection) -> rusqlite::Result<Found> {
-    Ok(Found {
+fn whose(connection: &Connection) -> rusqlite::Result<FileHeader> {
+    Ok(FileHeader {
         tables: connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
         application_id: connection.pragma_query_value(None, "application_id", |row| row.get(0))?,
         version: version(connection)?,
     })
 }
 
-fn schema_is_ours(found: Found, access: Access) -> std::result::Result<(), String> {
+fn schema_is_ours(found: FileHeader, access: Access) -> std::result::Result<(), String> {
     match (found, access) {
-        (Found { tables: 0, application_id: 0, version: 0 }, Access::Daemon) => Ok(()),
-        (Found { tables: 0, .. }, Access::Command | Access::Look) => {
+        (FileHeader { tables: 0, application_id: 0, version: 0 }, Access::Daemon) => Ok(()),
+        (FileHeader { tables: 0, .. }, Access::Command | Access::Look) => {
             Err("there is no store in it yet: the daemon creates it at its first start".to_owned())
         }
-        (Found { application_id, .. }, _) if application_id != APPLICATION_ID => {
+        (FileHeader { application_id, .. }, _) if application_id != APPLICATION_ID => {
             Err("it is the database of another program: give another path".to_owned())
         }
-        (Found { version, .. }, _) if version > VERSION => Err(format!(
+        (FileHeader { version, .. }, _) if version > VERSION => Err(format!(
             "its schema is version {version}, and this punctual knows {VERSION} at most: run the newer punctual that wrote it, or restore a backup"
         )),
-        (Found { version, .. }, Access::Command | Access::Look) if version < VERSION => Err(format!(
+        (FileHeader { version, .. }, Access::Command | Access::Look) if version < VERSION => Err(format!(
             "its schema is version {version}, and this punctual needs {VERSION}: start the daemon of this version once, which brings it up to date"
         )),
         _ => Ok(()),

@@ -15,7 +15,7 @@ use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
 use crate::outbox::outgoing::{Alone, AloneEnd, AloneMessage, AloneStep};
 use crate::outbox::standing::{ClaimHolder, Recovery};
-use crate::outbox::{ClaimAlone, Lease, Scheduled, StaffLetter, letter_key};
+use crate::outbox::{ClaimAlone, DigestDelivery, Lease, Scheduled, digest_key};
 
 const SELECT: &str =
     "SELECT key, recipient, unseal('answer', key, address), answer, locale, due_at, useful_until, state, phase, next_attempt_at, attempts,
@@ -172,7 +172,7 @@ pub(super) fn forgo(connection: &Tx<'_>, scheduled: &[Scheduled], now: DateTime<
 }
 
 /// Letters of a scheduled time, by recipient.
-pub(super) fn letters(connection: &Connection, scheduled_at: DateTime<Utc>) -> rusqlite::Result<Vec<StaffLetter>> {
+pub(super) fn letters(connection: &Connection, scheduled_at: DateTime<Utc>) -> rusqlite::Result<Vec<DigestDelivery>> {
     let which = "INDEXED BY outgoing_due WHERE kind = 'letter' AND due_at = ?1 ORDER BY recipient";
     Ok(all(connection, which, [ms(scheduled_at)])?.iter().filter_map(Row::as_letter).collect())
 }
@@ -186,7 +186,7 @@ pub(super) fn waiting(connection: &Connection) -> rusqlite::Result<Vec<PendingAn
 pub(super) fn name_letters(connection: &Connection) -> rusqlite::Result<()> {
     let mut letters = connection.prepare("SELECT key, due_at, recipient FROM outgoing WHERE kind = 'letter'")?;
     let letters: Vec<(String, NoticeKey)> = letters
-        .query_map([], |row| Ok((row.get(0)?, letter_key(at(row, 1)?, row.get_ref(2)?.as_str()?))))?
+        .query_map([], |row| Ok((row.get(0)?, digest_key(at(row, 1)?, row.get_ref(2)?.as_str()?))))?
         .collect::<rusqlite::Result<_>>()?;
     let mut name = connection.prepare("UPDATE outgoing SET key = ?2 WHERE key = ?1")?;
     letters.iter().try_for_each(|(before, key)| name.execute(params![before, key.to_string()]).map(drop))

@@ -6,14 +6,14 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{at, key, ms, opt_word, word};
-use super::notices::{Before, find, record};
+use super::notices::{NoticeBefore, find, record};
 use super::tx::Tx;
 use super::{history, suppression};
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::feedback::NewSuppression;
 use crate::outbox::transition::{ARRIVED, Row};
-use crate::receipt::{About, DeliveryStatus, Receipt, Received, Undelivered};
+use crate::receipt::{DeliveryStatus, Receipt, ReceiptTarget, Received, Undelivered};
 use crate::session::{ParticipationId, SessionId};
 use crate::suppression::SaidBy;
 
@@ -54,7 +54,7 @@ pub(super) fn receive(connection: &Tx<'_>, now: DateTime<Utc>, receipt: &Receipt
     }
     let sql = "UPDATE delivery SET receipt = ?3, receipt_at = ?4, receipt_detail = ?5 WHERE notice_id = ?1 AND attempt = ?2";
     connection.prepare_cached(sql)?.execute(params![number, attempt, receipt.status.as_str(), ms(now), receipt.detail])?;
-    let before = Before::of(&row);
+    let before = NoticeBefore::of(&row);
     row.receive(now);
     record(connection, &row, before, (Event::Receipt, Some(receipt.in_words())), now)?;
     if receipt.status.is_lost() || said.is_some_and(DeliveryStatus::is_lost) {
@@ -92,10 +92,10 @@ pub(super) fn lost(connection: &Connection, source: &str, session: SessionId, id
     Ok(lost)
 }
 
-fn about(connection: &Connection, about: &About) -> rusqlite::Result<Option<Row>> {
+fn about(connection: &Connection, about: &ReceiptTarget) -> rusqlite::Result<Option<Row>> {
     match about {
-        About::Notice(key) => find(connection, *key),
-        About::Reference(reference, since) => {
+        ReceiptTarget::Notice(key) => find(connection, *key),
+        ReceiptTarget::Reference(reference, since) => {
             let values = params![reference, ms(*since)];
             let found = connection.prepare_cached(BY_REFERENCE)?.query_row(values, |r| key(r, 0)).optional()?;
             found.map_or(Ok(None), |key| find(connection, key))
@@ -104,7 +104,7 @@ fn about(connection: &Connection, about: &About) -> rusqlite::Result<Option<Row>
 }
 
 /// The notice that it is about.
-pub(super) fn whose(connection: &Connection, of: &About) -> rusqlite::Result<Option<NoticeKey>> {
+pub(super) fn whose(connection: &Connection, of: &ReceiptTarget) -> rusqlite::Result<Option<NoticeKey>> {
     Ok(about(connection, of)?.map(|row| row.entry.notice.key))
 }
 

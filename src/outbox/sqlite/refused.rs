@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row, params};
 
 use super::columns::{key, word};
-use super::notices::{Before, find, record};
+use super::notices::{NoticeBefore, find, record};
 use super::tx::Tx;
 use super::{history, suppression};
 use crate::contact::{Address, Channel};
@@ -44,7 +44,7 @@ pub(super) fn take_back(
     let mut back = 0;
     for (key, next_attempt_at) in rejected {
         let Some(mut row) = find(connection, *key)? else { continue };
-        let before = Before::of(&row);
+        let before = NoticeBefore::of(&row);
         if row.take_back(*next_attempt_at, now) {
             back += 1;
             record(connection, &row, before, (Event::TakenBack, Some(REFUSED_US.to_owned())), now)?;

@@ -18,52 +18,52 @@ use super::admit::{begin_part, check_of};
 use super::columns::opt_at;
 use super::history;
 use super::key::{Keys, StoreKey};
-use super::sealed::{Said, Sealer, refused, seal_text};
+use super::sealed::{KeyChecks, Sealer, refused, seal_text};
 use super::tx::Tx;
 
 /// Rows in one transaction: the daemon waits for no longer than a few hundredths of a second.
 const BATCH: usize = 500;
 
 /// A sealed column: its place, and what row it is bound to; without one it is sealed so that the same value is the same.
-struct Column {
+struct SealedColumn {
     name: &'static str,
     place: &'static str,
     row: Option<&'static str>,
 }
 
 /// A table with sealed columns, and what its rows are known by.
-struct Table {
+struct SealedTable {
     name: &'static str,
     key: &'static [&'static str],
-    columns: &'static [Column],
+    columns: &'static [SealedColumn],
 }
 
-const fn of(name: &'static str, place: &'static str, row: &'static str) -> Column {
-    Column { name, place, row: Some(row) }
+const fn of(name: &'static str, place: &'static str, row: &'static str) -> SealedColumn {
+    SealedColumn { name, place, row: Some(row) }
 }
 
-const fn alike(name: &'static str, place: &'static str) -> Column {
-    Column { name, place, row: None }
+const fn alike(name: &'static str, place: &'static str) -> SealedColumn {
+    SealedColumn { name, place, row: None }
 }
 
 const SESSION: &str = "source || '/' || id";
 const PERSON: &str = "source || '/' || session_id || '/' || participation_id";
 
 /// Sealed anew row by row.
-const LARGE: [Table; 9] = [
-    Table { name: "session", key: &["source", "id"], columns: &[of("digest", "digest", SESSION), of("record", "record", SESSION)] },
-    Table {
+const LARGE: [SealedTable; 9] = [
+    SealedTable { name: "session", key: &["source", "id"], columns: &[of("digest", "digest", SESSION), of("record", "record", SESSION)] },
+    SealedTable {
         name: "participant",
         key: &["source", "session_id", "participation_id"],
         columns: &[of("facts", "facts", PERSON), of("record", "person", PERSON), alike("person", "who")],
     },
-    Table { name: "also_listed", key: &["source", "session_id"], columns: &[of("record", "also", "source || '/' || session_id")] },
-    Table { name: "lately", key: &["source", "session_id"], columns: &[of("items", "lately", "session_id")] },
-    Table { name: "notice", key: &["id"], columns: &[alike("address", "address"), of("facts", "told", "key")] },
-    Table { name: "content", key: &["notice_id"], columns: &[of("packed", "message", "notice_id")] },
-    Table { name: "said", key: &["reply_id"], columns: &[of("text", "said", "reply_id")] },
-    Table { name: "outgoing", key: &["key"], columns: &[of("address", "answer", "key")] },
-    Table {
+    SealedTable { name: "also_listed", key: &["source", "session_id"], columns: &[of("record", "also", "source || '/' || session_id")] },
+    SealedTable { name: "lately", key: &["source", "session_id"], columns: &[of("items", "lately", "session_id")] },
+    SealedTable { name: "notice", key: &["id"], columns: &[alike("address", "address"), of("facts", "told", "key")] },
+    SealedTable { name: "content", key: &["notice_id"], columns: &[of("packed", "message", "notice_id")] },
+    SealedTable { name: "said", key: &["reply_id"], columns: &[of("text", "said", "reply_id")] },
+    SealedTable { name: "outgoing", key: &["key"], columns: &[of("address", "answer", "key")] },
+    SealedTable {
         name: "guard",
         key: &["source", "session_id", "kind"],
         columns: &[of("says", "guard", "source || '/' || session_id || '/' || kind")],
@@ -71,18 +71,18 @@ const LARGE: [Table; 9] = [
 ];
 
 /// Sealed anew at once: small, and what is searched by equality must not be of two keys.
-const AT_ONCE: [Table; 5] = [
-    Table { name: "suppression", key: &[], columns: &[alike("address_key", "suppression")] },
-    Table { name: "heard", key: &[], columns: &[alike("address_key", "suppression")] },
-    Table { name: "outgoing", key: &[], columns: &[alike("address_key", "suppression")] },
-    Table { name: "ledger_key", key: &[], columns: &[of("key", "ledger_key", "from_seq")] },
-    Table { name: "identity", key: &[], columns: &[of("reference_key", "identity", "'reference'")] },
+const AT_ONCE: [SealedTable; 5] = [
+    SealedTable { name: "suppression", key: &[], columns: &[alike("address_key", "suppression")] },
+    SealedTable { name: "heard", key: &[], columns: &[alike("address_key", "suppression")] },
+    SealedTable { name: "outgoing", key: &[], columns: &[alike("address_key", "suppression")] },
+    SealedTable { name: "ledger_key", key: &[], columns: &[of("key", "ledger_key", "from_seq")] },
+    SealedTable { name: "identity", key: &[], columns: &[of("reference_key", "identity", "'reference'")] },
 ];
 
-impl Table {
+impl SealedTable {
     /// `SET digest = reseal('digest', source || '/' || id, digest), ...`
     fn set(&self) -> String {
-        let set = |c: &Column| match c.row {
+        let set = |c: &SealedColumn| match c.row {
             Some(row) => format!("{0} = reseal('{1}', {row}, {0})", c.name, c.place),
             None => format!("{0} = reseal_alike('{1}', {0})", c.name, c.place),
         };
@@ -113,7 +113,7 @@ pub enum Rekeying {
 }
 
 pub(super) fn state(connection: &Connection, sealer: &Sealer) -> rusqlite::Result<Rekeying> {
-    let said = Said::read(connection)?;
+    let said = KeyChecks::read(connection)?;
     let Some(ring) = sealer.ring().filter(|_| said.next.is_some()) else { return Ok(Rekeying::No) };
     let sql = "SELECT max(ledger.at) FROM ledger JOIN ledger_key ON ledger_key.from_seq = ledger.seq";
     let since = connection.query_row(sql, [], |row| opt_at(row, 0))?;
@@ -123,7 +123,7 @@ pub(super) fn state(connection: &Connection, sealer: &Sealer) -> rusqlite::Resul
 /// From here on the new key seals, and either opens it.
 pub(super) fn begin(tx: &Tx<'_>, sealer: &Sealer, new: &StoreKey, now: DateTime<Utc>) -> rusqlite::Result<Result<(), String>> {
     let Some(ring) = sealer.ring() else { return Ok(Err("nothing in it is sealed: there is no key to replace".to_owned())) };
-    if Said::read(tx)?.next.is_some() {
+    if KeyChecks::read(tx)?.next.is_some() {
         return Ok(Err("it gets another key already".to_owned()));
     }
     let (old, key) = (&ring.now, Keys::new(new.clone()));
@@ -166,7 +166,7 @@ pub(super) fn batch(connection: &Connection, after: &Reached) -> rusqlite::Resul
 
 /// The old key opens it no more. Once a pass of [`batch`] has got to its end: what is written since is sealed by the new one.
 pub(super) fn finish(tx: &Tx<'_>, sealer: &Sealer, now: DateTime<Utc>) -> rusqlite::Result<()> {
-    if Said::read(tx)?.next.is_none() {
+    if KeyChecks::read(tx)?.next.is_none() {
         return Ok(());
     }
     let ring = sealer.ring().ok_or_else(|| refused("nothing in it is sealed".to_owned()))?;

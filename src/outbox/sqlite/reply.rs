@@ -11,7 +11,7 @@ use super::{history, outgoing, suppression};
 use crate::contact::Address;
 use crate::feedback::answer::Answer;
 use crate::feedback::reply::{AcceptedReply, Changes, ForStaff, LATELY, OpenSession, Written, rsvp_word, since};
-use crate::known::Answered;
+use crate::known::RsvpOverride;
 use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outbox::attempted::Row;
@@ -67,7 +67,7 @@ pub(super) fn take(connection: &Tx<'_>, now: DateTime<Utc>, taken: &AcceptedRepl
     Ok(true)
 }
 
-fn put_rsvp(connection: &Tx<'_>, now: DateTime<Utc>, place: &ParticipantRef, answered: Answered) -> rusqlite::Result<()> {
+fn put_rsvp(connection: &Tx<'_>, now: DateTime<Utc>, place: &ParticipantRef, answered: RsvpOverride) -> rusqlite::Result<()> {
     let sql = "INSERT INTO rsvp (source, session_id, participation_id, says, over, at, start_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6,
                    (SELECT start_at FROM participant WHERE source = ?1 AND session_id = ?2 AND participation_id = ?3))
                ON CONFLICT (source, session_id, participation_id) DO UPDATE
@@ -84,8 +84,8 @@ fn put_rsvp(connection: &Tx<'_>, now: DateTime<Utc>, place: &ParticipantRef, ans
 }
 
 /// What a participant answered, and over which start: the columns `says`, `over`, `start_at` from there on.
-pub(super) fn answered(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<(Answered, Option<DateTime<Utc>>)> {
-    Ok((Answered { says: rsvp_of(row, from)?, over: rsvp_of(row, from + 1)? }, opt_at(row, from + 2)?))
+pub(super) fn answered(row: &rusqlite::Row<'_>, from: usize) -> rusqlite::Result<(RsvpOverride, Option<DateTime<Utc>>)> {
+    Ok((RsvpOverride { says: rsvp_of(row, from)?, over: rsvp_of(row, from + 1)? }, opt_at(row, from + 2)?))
 }
 
 /// The RSVP of a word.

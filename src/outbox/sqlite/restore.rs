@@ -14,39 +14,35 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::admit::{SealState, reference_key};
 use super::columns::{at, key, ms, opt_at, opt_ms};
 use super::history;
-use super::mark::{self, Mark};
-use super::notices::{Before, find, record};
+use super::notices::{NoticeBefore, find, record};
 use super::outgoing;
-use super::sealed::Said;
+use super::sealed::KeyChecks;
 use super::tx::{Tx, head};
+use super::watermark::{self, Watermark};
 use crate::entry::{Change, State};
 use crate::ledger::{Anchor, Event, Finding, LedgerRow};
 use crate::notice::{NoticeKey, Reason};
+use crate::outbox::origin::StoreOrigin;
 use crate::outbox::words::rfc3339;
-use crate::outbox::{FindsAgain, Restored, Scheduled};
+use crate::outbox::{ReplaysAfterRestore, Restored, Scheduled};
 
 /// The time of the ledger's last row, by the clock of then.
 const LAST_AT: &str = "SELECT at FROM ledger ORDER BY seq DESC LIMIT 1";
 
-/// What a start finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// The store that ran last, or a new one.
-    Own,
-    /// An older copy: complete until that time at the earliest. `None`: it holds nothing at all.
-    Copy(Option<DateTime<Utc>>),
-}
-
 /// Whether this is the store that ran last. `new`: it was made, or brought up to the version that has marks, by this start.
-pub(super) fn origin(connection: &Connection, path: &Path, (new, standing): (New, SealState)) -> rusqlite::Result<Result<Origin, String>> {
-    let mark = match mark::read(path) {
+pub(super) fn origin(
+    connection: &Connection,
+    path: &Path,
+    (new, standing): (New, SealState),
+) -> rusqlite::Result<Result<StoreOrigin, String>> {
+    let mark = match watermark::read(path) {
         Ok(mark) => mark,
         Err(why) => return Ok(Err(why)),
     };
     let copied_at = connection.query_row("SELECT copied_at FROM identity", [], |row| opt_at(row, 0))?;
     let last_at = connection.query_row(LAST_AT, [], |row| at(row, 0)).optional()?;
     if let Some(copied_at) = copied_at {
-        return Ok(Ok(Origin::Copy(Some(copied_at))));
+        return Ok(Ok(StoreOrigin::Copy(Some(copied_at))));
     }
     let own = match (mark, new) {
         (None, New::Made | New::Unmarked) => true,
@@ -60,7 +56,7 @@ pub(super) fn origin(connection: &Connection, path: &Path, (new, standing): (New
             known && mark.is_of(&current(connection)?) && reached(connection, &mark)?
         }
     };
-    Ok(Ok(if own { Origin::Own } else { Origin::Copy(last_at) }))
+    Ok(Ok(if own { StoreOrigin::Own } else { StoreOrigin::Copy(last_at) }))
 }
 
 /// What a start did with the file before.
@@ -86,7 +82,7 @@ impl New {
 }
 
 /// The ledger has the row that the mark names, or pruned it, which takes later rows.
-fn reached(connection: &Connection, mark: &Mark) -> rusqlite::Result<bool> {
+fn reached(connection: &Connection, mark: &Watermark) -> rusqlite::Result<bool> {
     let Some(head) = mark.head().filter(|head| head.seq > 0) else { return Ok(true) };
     if history::checkpoint(connection)?.is_some_and(|pruned| pruned.seq >= head.seq) {
         return Ok(true);
@@ -98,7 +94,7 @@ fn reached(connection: &Connection, mark: &Mark) -> rusqlite::Result<bool> {
 /// a copy that `backup` made has none until it runs, and says of itself that it is a copy.
 pub(super) fn held_against(
     connection: &Connection,
-    read: Result<Option<Mark>, String>,
+    read: Result<Option<Watermark>, String>,
 ) -> rusqlite::Result<(Option<Anchor>, Option<Finding>)> {
     let none = |is| Ok((None, Some(Finding::NoMark { is })));
     let mark = match read {
@@ -119,12 +115,12 @@ fn is_copy(connection: &Connection) -> rusqlite::Result<bool> {
 }
 
 fn is_sealed(connection: &Connection) -> rusqlite::Result<bool> {
-    Ok(Said::read(connection)?.check.is_some())
+    Ok(KeyChecks::read(connection)?.check.is_some())
 }
 
 /// The mark that this store would write now.
-pub(super) fn current(connection: &Connection) -> rusqlite::Result<Mark> {
-    Ok(Mark::new(&reference_key(connection)?, head(connection)?, is_sealed(connection)?))
+pub(super) fn current(connection: &Connection) -> rusqlite::Result<Watermark> {
+    Ok(Watermark::new(&reference_key(connection)?, head(connection)?, is_sealed(connection)?))
 }
 
 /// Holds what was due, and notes which sources find again what was told. In one transaction, with its row in the ledger.
@@ -143,7 +139,7 @@ pub(super) fn hold(
     let mut held = 0;
     for key in keys {
         let Some(mut row) = find(connection, key)? else { continue };
-        let before = Before::of(&row);
+        let before = NoticeBefore::of(&row);
         let change = Change::End { key, state: State::Held, reason: Reason::Restored };
         // One in doubt stays so; it is not sent again by itself.
         let changed = if row.entry.state == State::Unknown { row.resolve(None) } else { row.change(&change, now) };
@@ -170,14 +166,14 @@ pub(super) fn hold(
 }
 
 /// Of whom the walks of a source still find again what was told.
-pub(super) fn finds_again(connection: &Connection, source: &str, now: DateTime<Utc>) -> rusqlite::Result<FindsAgain> {
+pub(super) fn replays_after_restore(connection: &Connection, source: &str, now: DateTime<Utc>) -> rusqlite::Result<ReplaysAfterRestore> {
     let sql = "SELECT first_walk_at FROM restored WHERE source = ?1";
     match connection.prepare_cached(sql)?.query_row([source], |row| opt_at(row, 0)).optional()? {
-        None => Ok(FindsAgain::Nobody),
-        Some(Some(first)) if now > first + FindsAgain::FOR && !is_undecided(connection, source, now)? => {
-            Ok(FindsAgain::WhoeverWaited(first))
+        None => Ok(ReplaysAfterRestore::Nobody),
+        Some(Some(first)) if now > first + ReplaysAfterRestore::FOR && !is_undecided(connection, source, now)? => {
+            Ok(ReplaysAfterRestore::WhoeverWaited(first))
         }
-        Some(_) => Ok(FindsAgain::Everybody),
+        Some(_) => Ok(ReplaysAfterRestore::Everybody),
     }
 }
 
@@ -213,7 +209,7 @@ pub(super) fn walked(
         return Ok(());
     }
     let sql = "SELECT EXISTS (SELECT 1 FROM restored WHERE source = ?1 AND first_walk_at < ?2)";
-    let is_over = connection.prepare_cached(sql)?.query_row(params![source, ms(now - FindsAgain::FOR)], |row| row.get(0))?;
+    let is_over = connection.prepare_cached(sql)?.query_row(params![source, ms(now - ReplaysAfterRestore::FOR)], |row| row.get(0))?;
     if is_over && !is_undecided(connection, source, now)? && !somebody_waits(connection, source, now)? {
         connection.prepare_cached("DELETE FROM restored WHERE source = ?1")?.execute([source])?;
     }

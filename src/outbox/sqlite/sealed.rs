@@ -40,18 +40,18 @@ pub(super) struct Ring {
     /// The one before, as long as not all is sealed anew.
     pub(super) before: Option<Arc<Keys>>,
     /// By what the store said.
-    said: Option<Said>,
+    said: Option<KeyChecks>,
 }
 
 /// What a store says of its keys: `identity.key_check`, `key_next` and `key_before`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct KeyChecks {
     pub(super) check: Option<String>,
     pub(super) next: Option<String>,
     pub(super) before: Option<String>,
 }
 
-impl Said {
+impl KeyChecks {
     /// `None`: the store has none yet.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let mut statement = connection.prepare_cached("SELECT key_check, key_next, key_before FROM identity")?;
@@ -72,7 +72,7 @@ impl Sealer {
     /// At the beginning of a transaction: which keys hold in it. An error: this process knows none of them.
     pub(super) fn refresh(&self, connection: &Connection) -> rusqlite::Result<()> {
         let Some(ring) = self.ring() else { return Ok(()) };
-        let said = Said::read(connection)?;
+        let said = KeyChecks::read(connection)?;
         // A store that is not sealed yet, or as before.
         if said.check.is_none() || ring.said.as_ref() == Some(&said) {
             return Ok(());
@@ -115,7 +115,7 @@ const UNKNOWN: &str =
     "the store was sealed anew with a key that this process does not know: put that key in place of the old one, and start again";
 
 /// What holds, if these keys open it.
-fn in_force(keys: &Arc<Keys>, said: &Said) -> rusqlite::Result<Option<Ring>> {
+fn in_force(keys: &Arc<Keys>, said: &KeyChecks) -> rusqlite::Result<Option<Ring>> {
     let ring = |now: Arc<Keys>, before| Ring { now, before, said: Some(said.clone()) };
     let opened = |column: &Option<String>, what: &str| column.as_deref().and_then(|sealed| open_text(keys, sealed, "identity", what));
     let other = |text: String| StoreKey::parse(&text).map(|key| Arc::new(Keys::new(key))).map_err(refused);

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::columns::{at, key, misread, ms, opt_at, opt_ms, opt_word};
 use super::history;
-use super::notices::{Before, find, record};
+use super::notices::{NoticeBefore, find, record};
 use super::tx::Tx;
 use crate::entry::{Change, State};
 use crate::guard::Noted;
@@ -187,7 +187,7 @@ pub(super) fn configure(connection: &Tx<'_>, names: &[String], now: DateTime<Utc
             connection.prepare(PENDING_OF)?.query_map([&name], |row| key(row, 0))?.collect::<rusqlite::Result<_>>()?;
         for key in keys {
             let Some(mut row) = find(connection, key)? else { continue };
-            let before = Before::of(&row);
+            let before = NoticeBefore::of(&row);
             let change = Change::End { key, state: State::Held, reason: Reason::SourceGone };
             // One in doubt stays so; it is not sent again by itself.
             if if row.entry.state == State::Unknown { row.resolve(None) } else { row.change(&change, now) } {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use secrecy::zeroize::Zeroizing;
 
 use super::columns::link;
-use crate::ledger::{Anchor, LedgerRow, Link, Part};
+use crate::ledger::{Anchor, KeyedPart, LedgerRow, Link};
 
 /// The connection inside a transaction, and how far the ledger has got in it: nobody else can add a row meanwhile, so its end is read once.
 /// What only reads, or writes nothing that the ledger tells, takes the [`Connection`].
@@ -78,13 +78,13 @@ pub(super) fn head(connection: &Connection) -> rusqlite::Result<Anchor> {
 }
 
 /// The parts of the ledger that are keyed, the oldest first.
-pub(super) fn parts(connection: &Connection) -> rusqlite::Result<Vec<Part>> {
+pub(super) fn parts(connection: &Connection) -> rusqlite::Result<Vec<KeyedPart>> {
     // A file of an earlier version has none, while it is brought up to date.
     let Ok(mut statement) =
         connection.prepare_cached("SELECT from_seq, unseal('ledger_key', from_seq, key) FROM ledger_key ORDER BY from_seq")
     else {
         return Ok(Vec::new());
     };
-    let part = |row: &Row<'_>| Ok(Part { from: row.get(0)?, key: Zeroizing::new(row.get(1)?) });
+    let part = |row: &Row<'_>| Ok(KeyedPart { from: row.get(0)?, key: Zeroizing::new(row.get(1)?) });
     statement.query_map([], part)?.collect()
 }

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use super::attempt::{Close, close_delivery};
 use super::columns::{key, store_now};
-use super::notices::{Before, find, insert, number, record};
+use super::notices::{NoticeBefore, find, insert, number, record};
 use super::tx::Tx;
 use super::{history, known, outgoing, receipt, suppression};
 use crate::contact::Address;
@@ -30,7 +30,7 @@ pub(super) fn recover(connection: &Tx<'_>, owner: &str, now: DateTime<Utc>, ever
     let mut returned = 0;
     for key in held {
         let Some(mut row) = find(connection, key)? else { continue };
-        let (before, phase) = (Before::of(&row), row.entry.phase);
+        let (before, phase) = (NoticeBefore::of(&row), row.entry.phase);
         let Some(recovery) = row.recover(|held| held.is_gone(owner, store_now, everything), now) else { continue };
         returned += usize::from(recovery == Recovery::Returned);
         if recovery == Recovery::InDoubt && receipt::came(connection, key)? {
@@ -60,7 +60,7 @@ pub(super) fn resolve_doubt(
 ) -> rusqlite::Result<()> {
     for (key, resend_at) in resends {
         let Some(mut row) = find(connection, *key)? else { continue };
-        let before = Before::of(&row);
+        let before = NoticeBefore::of(&row);
         if row.resolve(*resend_at) {
             let detail = resend_at.map_or("a person decides".to_owned(), |at| format!("again at {}", rfc3339(at)));
             record(connection, &row, before, (Event::Resolved, Some(detail)), now)?;
@@ -83,7 +83,7 @@ pub(super) fn act(connection: &Tx<'_>, who: Option<&str>, keys: &[NoticeKey], ac
     let mut changed = 0;
     for key in keys {
         let Some(mut row) = find(connection, *key)? else { continue };
-        let before = Before::of(&row);
+        let before = NoticeBefore::of(&row);
         if row.act(act, now) {
             changed += 1;
             let (source, session) = (row.entry.source.clone(), row.entry.notice.session);

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{ms, opt_ms, role_word};
-use super::notices::{Before, find, insert, record};
+use super::notices::{NoticeBefore, find, insert, record};
 use super::tx::Tx;
 use super::{guard, history, query, restore, sources, suppression};
 use crate::contact::Channel;
@@ -218,7 +218,7 @@ fn apply_change(connection: &Tx<'_>, source: &str, change: &Change, at: DateTime
         Change::Move { key, .. } | Change::End { key, .. } => *key,
     };
     let Some(mut row) = find(connection, key)? else { return Ok(()) };
-    let before = Before::of(&row);
+    let before = NoticeBefore::of(&row);
     if row.change(change, at) {
         let count = if matches!(change, Change::Move { .. }) { &mut applied.moved } else { &mut applied.ended };
         *count += 1;

@@ -59,7 +59,7 @@ enum Waits {
 
 /// What the thread tells the callers besides their answers.
 #[derive(Default)]
-struct Shared {
+struct WriterState {
     commits: AtomicU64,
     /// Something was removed that the log still holds, and the file holds until the log is copied back.
     forgetting: AtomicBool,
@@ -70,7 +70,7 @@ struct Shared {
 }
 
 /// Says that the thread has ended, also if it panics.
-struct End(Arc<Shared>);
+struct End(Arc<WriterState>);
 
 impl Drop for End {
     fn drop(&mut self) {
@@ -82,14 +82,14 @@ impl Drop for End {
 pub(super) struct Writer {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
-    shared: Arc<Shared>,
+    shared: Arc<WriterState>,
 }
 
 impl Writer {
     /// Takes the connection over.
     pub(super) fn start(connection: Connection, path: &Path, sealer: Sealer) -> Result<Self> {
         let (jobs, queue) = mpsc::channel();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(WriterState::default());
         let (inside, path) = (End(shared.clone()), path.to_owned());
         let thread = std::thread::Builder::new()
             .name("outbox-writer".to_owned())
@@ -177,7 +177,7 @@ impl Drop for Writer {
     }
 }
 
-fn serve((connection, sealer): (Connection, Sealer), queue: &mpsc::Receiver<Job>, shared: &Shared, path: &Path) {
+fn serve((connection, sealer): (Connection, Sealer), queue: &mpsc::Receiver<Job>, shared: &WriterState, path: &Path) {
     let mut before = 0;
     let looked = Looked::default();
     while let Ok(first) = queue.recv() {
@@ -252,7 +252,7 @@ fn commit(
 
 /// After a failed write the page cache may hold what the disk does not: nothing of it may be copied into the database when the
 /// connection closes. The next start reads what the log has on the disk.
-fn give_up(connection: &Connection, shared: &Shared, error: &StoreError) {
+fn give_up(connection: &Connection, shared: &WriterState, error: &StoreError) {
     tracing::error!(%error, "the store is out of use until the next start");
     drop(shared.poison.set(error.to_string()));
     drop(connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));

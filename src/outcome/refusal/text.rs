@@ -48,7 +48,7 @@ const HELPERS: [&str; 10] =
 /// Exchange's reasons look like hosts: their parts are words.
 const REASONS: [&str; 7] = ["resolver", "transport", "storedrv", "routing", "queue", "agent", "smtpsend"];
 
-pub(super) struct Heard {
+pub(super) struct RefusalText {
     pub(super) words: Vec<String>,
     /// Enhanced codes of classes 4 and 5, wherever they stand.
     pub(super) codes: Vec<EnhancedStatus>,
@@ -62,7 +62,7 @@ pub(super) struct Heard {
     pub(super) names_our_local_part: bool,
 }
 
-impl Heard {
+impl RefusalText {
     pub(super) fn of(refusal: &Refusal<'_>) -> Self {
         let from: Vec<String> = refusal.from.iter().map(|address| address.to_lowercase()).collect();
         let to = refusal.to.map(str::to_lowercase);
@@ -186,8 +186,8 @@ pub(super) fn folded(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn heard(text: &str) -> Heard {
-        Heard::of(&Refusal { code: Some(550), text, from: &["us@lakeside.example"], to: Some("pat@example.com") })
+    fn read(text: &str) -> RefusalText {
+        RefusalText::of(&Refusal { code: Some(550), text, from: &["us@lakeside.example"], to: Some("pat@example.com") })
     }
 
     #[test]
@@ -204,13 +204,13 @@ mod tests {
             ("from us@lakeside.example of lakeside.example", "from {from} of {host}"),
             ("", ""),
         ] {
-            assert_eq!(heard(text).words.join(" "), words, "{text}");
+            assert_eq!(read(text).words.join(" "), words, "{text}");
         }
     }
 
     #[test]
     fn codes_wherever_they_stand() {
-        let codes = |text: &str| heard(text).codes.iter().map(|c| format!("{}.{}.{}", c.0, c.1, c.2)).collect::<Vec<_>>().join(" ");
+        let codes = |text: &str| read(text).codes.iter().map(|c| format!("{}.{}.{}", c.0, c.1, c.2)).collect::<Vec<_>>().join(" ");
         for (text, all) in [
             ("5.1.1 no", "5.1.1"),
             ("sorry (#5.1.1), no 5.7.606", "5.1.1 5.7.606"),

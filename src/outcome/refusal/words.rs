@@ -35,18 +35,18 @@ pub(super) struct Row {
     pub(super) says: Says,
     /// Subject and detail of the code that it needs: `nobody with 1.2`.
     pub(super) with: Option<(u16, u16)>,
-    steps: Vec<Step>,
+    steps: Vec<PatternStep>,
     #[cfg(test)]
     line: &'static str,
 }
 
-struct Step {
+struct PatternStep {
     /// Words that may stand before it.
     gap: usize,
     any_of: Vec<&'static str>,
 }
 
-impl Step {
+impl PatternStep {
     fn is(&self, word: &str) -> bool {
         self.any_of.iter().any(|one| one.strip_suffix('*').map_or(*one == word, |stem| word.starts_with(stem)))
     }
@@ -60,7 +60,7 @@ impl Row {
     }
 }
 
-fn follow(steps: &[Step], words: &[String]) -> bool {
+fn follow(steps: &[PatternStep], words: &[String]) -> bool {
     let Some((step, rest)) = steps.split_first() else { return true };
     let reach = words.len().min(step.gap + 1);
     (0..reach).any(|at| step.is(&words[at]) && follow(rest, &words[at + 1..]))
@@ -91,7 +91,7 @@ fn row(line: &'static str) -> Option<Row> {
     for word in fields.next()?.split(' ') {
         match word.strip_prefix('~') {
             Some(words) => gap = words.parse().ok()?,
-            None => steps.push(Step { gap: std::mem::take(&mut gap), any_of: word.split('|').collect() }),
+            None => steps.push(PatternStep { gap: std::mem::take(&mut gap), any_of: word.split('|').collect() }),
         }
     }
     let row = Row {
@@ -107,7 +107,7 @@ fn row(line: &'static str) -> Option<Row> {
 #[cfg(test)]
 mod tests {
     use super::super::Refusal;
-    use super::super::text::{Heard, folded};
+    use super::super::text::{RefusalText, folded};
     use super::*;
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
             assert_eq!(folded(fields[1]), fields[1], "written as words are compared");
             let from = ["sessions@lakeside.example"];
             let refusal = Refusal { code: Some(550), text: fields[2], from: &from, to: Some("pat@example.com") };
-            assert!(row.fits(&Heard::of(&refusal).words), "{}: {:?}", row.line, Heard::of(&refusal).words);
+            assert!(row.fits(&RefusalText::of(&refusal).words), "{}: {:?}", row.line, RefusalText::of(&refusal).words);
         }
     }
 

@@ -26,7 +26,7 @@ impl World {
             Ok(n) => format!("{} {}", n.occasion, n.rule.unwrap_or_default()),
             Err(NotNow::Against(reason, _)) => reason.to_string(),
             Err(NotNow::UnderWay(_)) => "under way".to_owned(),
-            Err(NotNow::JustTold(_)) => "just told".to_owned(),
+            Err(NotNow::JustSent(_)) => "just told".to_owned(),
             Err(NotNow::TooOften) => "too often".to_owned(),
         }
     }

@@ -273,7 +273,7 @@ fn too_close_to_what_tells_them() {
 
 #[test]
 fn a_decline_is_an_answer_to_the_start_of_its_time() {
-    use crate::known::Answered;
+    use crate::known::RsvpOverride;
     let declines = |s: &mut Session| s.participants[0].rsvp = Rsvp::Declined;
     let moves = |s: &mut Session| s.start = at("2026-11-30T15:00:00");
     let reminders = |world: &World| world.said().into_iter().filter(|s| s.contains('h')).filter(|s| s.contains("!declined")).count();
@@ -293,7 +293,7 @@ fn a_decline_is_an_answer_to_the_start_of_its_time() {
     assert_eq!(reminders(&world), 2, "moved, and declined");
     // By text.
     let mut world = told();
-    world.known().rsvp = Some(Answered { says: Rsvp::Declined, over: Rsvp::Unknown });
+    world.known().rsvp = Some(RsvpOverride { says: Rsvp::Declined, over: Rsvp::Unknown });
     world.known().answered_start = Some(at(TOLD));
     assert_eq!(reminders(&world), 2);
     world.change("2026-11-24T13:00:00", moves);

@@ -163,7 +163,7 @@ impl Both {
 
     /// A word begins there. Nearly always no text does.
     fn begins(&mut self, text: &[u8], at: usize, visit: &mut impl FnMut(&str)) {
-        let Look { is_text, passed_sign } = begins_text(&text[at..], &PLAIN);
+        let FirstParts { is_text, passed_sign } = begins_text(&text[at..], &PLAIN);
         if !is_text && !passed_sign {
             return;
         }
@@ -200,7 +200,7 @@ impl Reads {
         if let Some(read) = self.0.iter().find(is_within) {
             return read.end;
         }
-        let Read { bytes, end } = text_from(&text[at..], sextets, false, visit);
+        let DecodedSpan { bytes, end } = text_from(&text[at..], sextets, false, visit);
         self.0.push(Decoded { from: at, parts: bytes / 3 * 4, end: at + end });
         at + end
     }
@@ -225,7 +225,7 @@ fn each_padded(text: &[u8], visit: &mut impl FnMut(&str)) {
 }
 
 /// What the first parts show.
-struct Look {
+struct FirstParts {
     /// The first bytes are some of a text.
     is_text: bool,
     /// A sign stands between two of the parts that were looked at.
@@ -233,7 +233,7 @@ struct Look {
 }
 
 /// A quick look: six bytes of text. Nearly every word ends it with its second or third.
-fn begins_text(text: &[u8], sextets: &[u8; 256]) -> Look {
+fn begins_text(text: &[u8], sextets: &[u8; 256]) -> FirstParts {
     let mut character = Character::default();
     let (mut bytes, mut rest) = (0, text);
     // As long as four parts stand beside each other.
@@ -243,11 +243,11 @@ fn begins_text(text: &[u8], sextets: &[u8; 256]) -> Look {
             break;
         }
         if !(character.goes_on(a << 2 | b >> 4) && character.goes_on(b << 4 | c >> 2) && character.goes_on(c << 6 | d)) {
-            return Look { is_text: false, passed_sign: false };
+            return FirstParts { is_text: false, passed_sign: false };
         }
         bytes += 3;
         if bytes == LEAST {
-            return Look { is_text: true, passed_sign: false };
+            return FirstParts { is_text: true, passed_sign: false };
         }
         rest = behind;
     }
@@ -271,11 +271,11 @@ fn begins_text(text: &[u8], sextets: &[u8; 256]) -> Look {
             break;
         }
     }
-    Look { is_text: bytes == LEAST, passed_sign }
+    FirstParts { is_text: bytes == LEAST, passed_sign }
 }
 
 /// How far a text was decoded.
-struct Read {
+struct DecodedSpan {
     /// Of the text that it makes: what begins behind that is no part of it.
     bytes: usize,
     /// Behind the last byte of what was read.
@@ -283,7 +283,7 @@ struct Read {
 }
 
 /// Decodes from here as long as it is text. Visits it if it is long enough. `padded`: a `=` ends a piece.
-fn text_from(text: &[u8], sextets: &[u8; 256], padded: bool, visit: &mut impl FnMut(&str)) -> Read {
+fn text_from(text: &[u8], sextets: &[u8; 256], padded: bool, visit: &mut impl FnMut(&str)) -> DecodedSpan {
     let mut bytes = Vec::new();
     // How many bytes were whole where each piece ended but the last.
     let mut ends = Vec::new();
@@ -316,7 +316,7 @@ fn text_from(text: &[u8], sextets: &[u8; 256], padded: bool, visit: &mut impl Fn
         let cuts = ends.into_iter().filter(|cut| *cut >= LEAST && *cut < text.len() && cut + BEHIND >= text.len());
         cuts.filter_map(|cut| text.get(..cut)).for_each(visit);
     }
-    Read { bytes: text.len(), end }
+    DecodedSpan { bytes: text.len(), end }
 }
 
 /// The bytes of four characters; of three or two at the end, the whole ones.

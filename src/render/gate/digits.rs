@@ -68,11 +68,11 @@ impl Digits {
                 continue;
             }
             let (kind, length) = one_of(text, at);
-            if let Kind::Digit(digit) = kind {
+            if let CharKind::Digit(digit) = kind {
                 self.push(b'0' + digit, after_digit, after_letter);
             }
-            after_letter = kind == Kind::Letter || (after_letter && kind == Kind::Sign);
-            after_digit = matches!(kind, Kind::Digit(_));
+            after_letter = kind == CharKind::Letter || (after_letter && kind == CharKind::Sign);
+            after_digit = matches!(kind, CharKind::Digit(_));
             at += length;
         }
     }
@@ -157,17 +157,17 @@ fn each_long_run(text: &str, mut visit: impl FnMut(&str)) {
         }
         let (kind, length) = one_of(text, at);
         match kind {
-            Kind::Digit(_) => {
+            CharKind::Digit(_) => {
                 start = if count == 0 { at } else { start };
                 count += 1;
             }
-            Kind::Letter => {
+            CharKind::Letter => {
                 if count >= LONG {
                     visit(&text[start..at]);
                 }
                 count = 0;
             }
-            Kind::Sign => {}
+            CharKind::Sign => {}
         }
         at += length;
     }
@@ -178,7 +178,7 @@ fn each_long_run(text: &str, mut visit: impl FnMut(&str)) {
 
 /// What a character is to the digits around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum CharKind {
     Digit(u8),
     /// It parts them.
     Letter,
@@ -186,21 +186,21 @@ enum Kind {
 }
 
 /// Of the character that begins at this byte, and how many bytes it has.
-fn one_of(text: &str, at: usize) -> (Kind, usize) {
+fn one_of(text: &str, at: usize) -> (CharKind, usize) {
     let byte = text.as_bytes()[at];
     match byte {
-        b'0'..=b'9' => (Kind::Digit(byte - b'0'), 1),
-        b'A'..=b'Z' | b'a'..=b'z' => (Kind::Letter, 1),
-        _ if byte.is_ascii() => (Kind::Sign, 1),
+        b'0'..=b'9' => (CharKind::Digit(byte - b'0'), 1),
+        b'A'..=b'Z' | b'a'..=b'z' => (CharKind::Letter, 1),
+        _ if byte.is_ascii() => (CharKind::Sign, 1),
         _ => {
             let c = char_at(text, at);
             match c {
-                '\u{D7}' | '\u{F7}' | '\u{2010}'..='\u{2027}' => return (Kind::Sign, c.len_utf8()),
-                '\u{C0}'..='\u{17F}' => return (Kind::Letter, c.len_utf8()),
+                '\u{D7}' | '\u{F7}' | '\u{2010}'..='\u{2027}' => return (CharKind::Sign, c.len_utf8()),
+                '\u{C0}'..='\u{17F}' => return (CharKind::Letter, c.len_utf8()),
                 _ => {}
             }
-            let other = if is_letter(c) { Kind::Letter } else { Kind::Sign };
-            (value(c).map_or(other, Kind::Digit), c.len_utf8())
+            let other = if is_letter(c) { CharKind::Letter } else { CharKind::Sign };
+            (value(c).map_or(other, CharKind::Digit), c.len_utf8())
         }
     }
 }
@@ -345,8 +345,8 @@ mod tests {
     #[test]
     fn letters_and_signs_that_are_known_at_once_are_what_they_are() {
         for c in ('\u{80}'..='\u{24F}').chain('\u{2000}'..='\u{206F}') {
-            let slow = if is_letter(c) { Kind::Letter } else { Kind::Sign };
-            assert_eq!(one_of(&c.to_string(), 0), (value(c).map_or(slow, Kind::Digit), c.len_utf8()), "{c:?}");
+            let slow = if is_letter(c) { CharKind::Letter } else { CharKind::Sign };
+            assert_eq!(one_of(&c.to_string(), 0), (value(c).map_or(slow, CharKind::Digit), c.len_utf8()), "{c:?}");
         }
     }
 

@@ -38,14 +38,14 @@ pub(super) fn split<'m>(headers: &[MailHeader<'_>], body: &'m [u8]) -> Option<Ve
 
 /// A part with the headers that we write, and no other one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Part<'m> {
+pub(super) struct MimePart<'m> {
     /// `text/html`
     pub(super) kind: &'static str,
     /// In quoted-printable.
     pub(super) body: &'m [u8],
 }
 
-impl<'m> Part<'m> {
+impl<'m> MimePart<'m> {
     /// `None`: it is of another form.
     pub(super) fn of_our_form(part: &'m [u8]) -> Option<Self> {
         let said = part.strip_prefix(b"Content-Type: ")?;
@@ -104,7 +104,7 @@ mod tests {
             ("Content-Type: text/html; charset=utf-8\r\nContent-Disposition: attachment\r\n", None),
         ] {
             let part = format!("{head}{end}a=20b\r\n");
-            let found = Part::of_our_form(part.as_bytes());
+            let found = MimePart::of_our_form(part.as_bytes());
             assert_eq!(found.as_ref().map(|part| part.kind), ours, "{head}");
             let Some(found) = found else { continue };
             let library = mailparse::parse_mail(part.as_bytes()).unwrap();
@@ -114,7 +114,7 @@ mod tests {
                 (found.kind, "utf-8", found.body)
             );
         }
-        assert_eq!(Part::of_our_form(b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"), None);
+        assert_eq!(MimePart::of_our_form(b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"), None);
     }
 
     #[test]

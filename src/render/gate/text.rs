@@ -28,11 +28,11 @@ pub(super) struct Text<'t> {
     letters: OnceLock<Vec<u8>>,
     /// See [`unspaced`].
     unspaced: OnceLock<String>,
-    groups: OnceLock<Vec<Group>>,
+    groups: OnceLock<Vec<DigitRun>>,
 }
 
 /// Digits without anything between them.
-struct Group {
+struct DigitRun {
     start: usize,
     end: usize,
     digits: String,
@@ -115,7 +115,7 @@ impl<'t> Text<'t> {
         letters.is_empty() || memchr::memmem::find(self.unspaced().as_bytes(), &letters.to_ascii_lowercase()).is_some()
     }
 
-    fn groups(&self) -> &[Group] {
+    fn groups(&self) -> &[DigitRun] {
         self.groups.get_or_init(|| groups(&self.plain))
     }
 
@@ -196,7 +196,7 @@ impl<'t> Text<'t> {
     }
 
     /// These groups are written as a number of its own, `prefix` before it.
-    fn is_number(&self, groups: &[Group], prefix: &str) -> bool {
+    fn is_number(&self, groups: &[DigitRun], prefix: &str) -> bool {
         let (Some(first), Some(last)) = (groups.first(), groups.last()) else { return false };
         let before = self.plain[..first.start].chars().next_back();
         let alone = !before.is_some_and(char::is_alphanumeric) && !self.plain[last.end..].chars().next().is_some_and(char::is_alphanumeric);
@@ -205,12 +205,12 @@ impl<'t> Text<'t> {
     }
 
     /// `2026-11-28`, `28/11/2026`
-    fn is_date(&self, groups: &[Group]) -> bool {
+    fn is_date(&self, groups: &[DigitRun]) -> bool {
         let [a, b, c] = groups else { return false };
-        let between = |one: &Group, other: &Group| &self.plain[one.end..other.start];
-        let number = |group: &Group| group.digits.parse::<u32>().unwrap_or(u32::MAX);
-        let year = |group: &Group| group.digits.len() == 4 && (1900..2100).contains(&number(group));
-        let day = |group: &Group| group.digits.len() <= 2 && (1..=31).contains(&number(group));
+        let between = |one: &DigitRun, other: &DigitRun| &self.plain[one.end..other.start];
+        let number = |group: &DigitRun| group.digits.parse::<u32>().unwrap_or(u32::MAX);
+        let year = |group: &DigitRun| group.digits.len() == 4 && (1900..2100).contains(&number(group));
+        let day = |group: &DigitRun| group.digits.len() <= 2 && (1..=31).contains(&number(group));
         let same = between(a, b) == between(b, c) && matches!(between(a, b), "-" | "/" | "." | " " | ". ");
         same && ((year(a) && day(b) && day(c)) || (day(a) && day(b) && year(c)))
     }
@@ -280,8 +280,8 @@ fn begins_with_domain(text: &str, domain: &str) -> bool {
 }
 
 /// The digits of a text, group by group.
-fn groups(text: &str) -> Vec<Group> {
-    let mut all: Vec<Group> = Vec::new();
+fn groups(text: &str) -> Vec<DigitRun> {
+    let mut all: Vec<DigitRun> = Vec::new();
     for (at, c) in text.char_indices() {
         let Some(digit) = value(c) else { continue };
         let digit = char::from(b'0' + digit);
@@ -290,7 +290,7 @@ fn groups(text: &str) -> Vec<Group> {
                 group.digits.push(digit);
                 group.end = at + c.len_utf8();
             }
-            None => all.push(Group { start: at, end: at + c.len_utf8(), digits: digit.to_string() }),
+            None => all.push(DigitRun { start: at, end: at + c.len_utf8(), digits: digit.to_string() }),
         }
     }
     all

@@ -30,11 +30,11 @@ impl Place {
     /// How many sessions it says; `None`: what it said before.
     fn says(&mut self, now: DateTime<Utc>) -> Option<usize> {
         match read_since(&self.settings, self.last.as_ref(), now).unwrap() {
-            Said::Same(print) => {
+            SourceRead::Same(print) => {
                 self.last = Some(print);
                 None
             }
-            Said::Now(snapshot, print) => {
+            SourceRead::Now(snapshot, print) => {
                 self.last = print;
                 Some(snapshot.sessions.len())
             }

@@ -3,16 +3,16 @@ use crate::guard::GuardKind::{Addresses, Codes, Moved, Names, Participants, Remo
 
 const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
-fn what(kind: GuardKind, says: &str, people: &[i64]) -> What {
+fn what(kind: GuardKind, says: &str, people: &[i64]) -> Difference {
     let people: Vec<ParticipationId> = people.iter().map(|id| ParticipationId(*id)).collect();
-    What { kind, counts: people.len().max(1), people, says: says.to_owned(), arrives: false, slips: false }
+    Difference { kind, counts: people.len().max(1), people, says: says.to_owned(), arrives: false, slips: false }
 }
 
 /// A session that differs in these ways; of the people of session 7 one is 71.
-fn differs(session: i64, kinds: &[GuardKind]) -> Looked {
+fn differs(session: i64, kinds: &[GuardKind]) -> GuardedSession {
     let patient = [session * 10 + 1];
     let of = |kind: &GuardKind| what(*kind, "new", if kind.of_people() { &patient } else { &[] });
-    Looked {
+    GuardedSession {
         session: SessionId(session),
         counts: true,
         over: false,
@@ -23,23 +23,23 @@ fn differs(session: i64, kinds: &[GuardKind]) -> Looked {
     }
 }
 
-fn missing(session: i64) -> Looked {
-    Looked { missing: true, ..differs(session, &[Removed]) }
+fn missing(session: i64) -> GuardedSession {
+    GuardedSession { missing: true, ..differs(session, &[Removed]) }
 }
 
-fn all(ids: std::ops::RangeInclusive<i64>, kind: GuardKind) -> Vec<Looked> {
+fn all(ids: std::ops::RangeInclusive<i64>, kind: GuardKind) -> Vec<GuardedSession> {
     ids.map(|id| differs(id, &[kind])).collect()
 }
 
-fn member(session: i64, kind: GuardKind, says: &str, standing: Standing) -> Member {
+fn member(session: i64, kind: GuardKind, says: &str, standing: GuardStanding) -> Member {
     Member { session: SessionId(session), kind, people: 1, says: says.to_owned(), since: NOW - TimeDelta::hours(1), standing }
 }
 
 fn waits(ids: impl IntoIterator<Item = i64>, kind: GuardKind) -> GuardSet {
-    GuardSet { members: ids.into_iter().map(|id| member(id, kind, "new", Standing::Waiting)).collect(), passed: Vec::new() }
+    GuardSet { members: ids.into_iter().map(|id| member(id, kind, "new", GuardStanding::Waiting)).collect(), passed: Vec::new() }
 }
 
-fn ruled(sessions: usize, looked: &[Looked], set: &GuardSet) -> Ruling {
+fn ruled(sessions: usize, looked: &[GuardedSession], set: &GuardSet) -> Ruling {
     judge(&Scene { sessions, people: sessions * 2, empty: false, looked, set, now: NOW })
 }
 
@@ -54,15 +54,15 @@ fn what_is_too_much() {
         let passed = |session| Passed { session: SessionId(session), kind: Moved, at: NOW - TimeDelta::minutes(at) };
         GuardSet { members: Vec::new(), passed: (101..=100 + n).map(passed).collect() }
     };
-    let five = Looked { whats: vec![what(Codes, "new", &[11, 12, 13, 14, 15])], ..differs(1, &[]) };
-    let added = |mut looked: Vec<Looked>| {
+    let five = GuardedSession { whats: vec![what(Codes, "new", &[11, 12, 13, 14, 15])], ..differs(1, &[]) };
+    let added = |mut looked: Vec<GuardedSession>| {
         looked.iter_mut().flat_map(|l| &mut l.whats).for_each(|w| w.counts = 0);
         looked
     };
-    let over = all(1..=9, Moved).into_iter().map(|l| Looked { counts: false, over: true, ..l }).collect();
+    let over = all(1..=9, Moved).into_iter().map(|l| GuardedSession { counts: false, over: true, ..l }).collect();
     let none = GuardSet::default;
     // Name; future sessions; what differs; the set; who waits.
-    type Case = (&'static str, usize, Vec<Looked>, GuardSet, Vec<i64>);
+    type Case = (&'static str, usize, Vec<GuardedSession>, GuardSet, Vec<i64>);
     let cases: Vec<Case> = vec![
         ("three of few", 5, all(1..=3, Addresses), none(), vec![]),
         ("four of few", 5, all(1..=4, Addresses), none(), ids(4)),
@@ -80,10 +80,10 @@ fn what_is_too_much() {
             "it says another thing",
             100,
             all(1..=1, Addresses),
-            GuardSet { members: vec![member(1, Addresses, "x", Standing::Waiting)], passed: vec![] },
+            GuardSet { members: vec![member(1, Addresses, "x", GuardStanding::Waiting)], passed: vec![] },
             vec![1],
         ),
-        ("its start passed", 100, vec![Looked { over: true, counts: false, ..differs(1, &[Moved]) }], waits([1], Moved), vec![1]),
+        ("its start passed", 100, vec![GuardedSession { over: true, counts: false, ..differs(1, &[Moved]) }], waits([1], Moved), vec![1]),
         ("two parts within minutes", 60, all(1..=9, Moved), apart(9, 9), ids(9)),
         ("two parts, an hour between them", 60, all(1..=9, Moved), apart(9, 60), vec![]),
         ("by hand", 8, all(1..=3, Moved), apart(7, 5), vec![]),
@@ -95,7 +95,7 @@ fn what_is_too_much() {
     }
 }
 
-fn both(first: Vec<Looked>, second: Vec<Looked>) -> Vec<Looked> {
+fn both(first: Vec<GuardedSession>, second: Vec<GuardedSession>) -> Vec<GuardedSession> {
     first.into_iter().chain(second).collect()
 }
 
@@ -122,10 +122,10 @@ fn the_people_concerned_wait_and_the_others_of_their_session_go_on() {
 fn whoever_cannot_be_read_waits_on() {
     let set = waits([1], Addresses);
     for (unread, waiting_still) in [(true, vec![1]), (false, vec![])] {
-        let ruling = ruled(100, &[Looked { unread, ..differs(1, &[]) }], &set);
+        let ruling = ruled(100, &[GuardedSession { unread, ..differs(1, &[]) }], &set);
         assert_eq!((waiting(&ruling), ruling.change.leaves.is_empty()), (waiting_still, unread));
     }
-    let ruling = ruled(100, &[Looked { unread: true, ..differs(1, &[]) }], &waits([1], Moved));
+    let ruling = ruled(100, &[GuardedSession { unread: true, ..differs(1, &[]) }], &waits([1], Moved));
     assert_eq!(waiting(&ruling), Vec::<i64>::new(), "the session's own start can be read");
 }
 
@@ -134,10 +134,10 @@ fn what_was_decided_is_done_once() {
     let decided = |standing, says: &str| GuardSet { members: vec![member(1, Addresses, says, standing)], passed: vec![] };
     // Standing; what was decided about; how the person is kept; whether it leaves.
     for (standing, says, kept, leaves) in [
-        (Standing::Accepted, "new", None, true),
-        (Standing::Accepted, "old", None, true),
-        (Standing::Rejected, "new", Some(Kept::InForce), false),
-        (Standing::Rejected, "old", None, true),
+        (GuardStanding::Accepted, "new", None, true),
+        (GuardStanding::Accepted, "old", None, true),
+        (GuardStanding::Rejected, "new", Some(Kept::InForce), false),
+        (GuardStanding::Rejected, "old", None, true),
     ] {
         let ruling = ruled(100, &[differs(1, &[Addresses])], &decided(standing, says));
         let hold = ruling.holds.get(&SessionId(1)).and_then(|hold| hold.people.get(&ParticipationId(11)).copied());
@@ -146,25 +146,25 @@ fn what_was_decided_is_done_once() {
         assert!(ruling.confirmed.is_empty(), "nobody's removal");
     }
     for (looked, kind) in [(missing(1), Removed), (differs(1, &[Participants]), Participants)] {
-        let set = GuardSet { members: vec![member(1, kind, "new", Standing::Accepted)], passed: vec![] };
+        let set = GuardSet { members: vec![member(1, kind, "new", GuardStanding::Accepted)], passed: vec![] };
         assert!(ruled(100, &[looked], &set).confirmed.contains(&SessionId(1)), "{kind}: they are gone at once");
     }
 }
 
 #[test]
 fn what_else_is_new_of_somebody_waits_with_what_was_rejected() {
-    let set = GuardSet { members: vec![member(1, Addresses, "new", Standing::Rejected)], passed: vec![] };
+    let set = GuardSet { members: vec![member(1, Addresses, "new", GuardStanding::Rejected)], passed: vec![] };
     let ruling = ruled(100, &[differs(1, &[Addresses, Codes])], &set);
     assert_eq!(ruling.holds[&SessionId(1)].people[&ParticipationId(11)], Kept::Waiting);
     assert_eq!((waiting(&ruling), ruling.change.reopens), (vec![1], vec![(SessionId(1), Addresses)]));
-    let moved = GuardSet { members: vec![member(1, Moved, "new", Standing::Rejected)], passed: vec![] };
+    let moved = GuardSet { members: vec![member(1, Moved, "new", GuardStanding::Rejected)], passed: vec![] };
     let ruling = ruled(100, &[differs(1, &[Moved, Codes])], &moved);
     assert_eq!((ruling.holds[&SessionId(1)].whole, waiting(&ruling)), (Some(Kept::Waiting), vec![1]));
 }
 
 #[test]
 fn whoever_is_told_that_it_is_cancelled_is_told_as_they_were_before() {
-    let cancelled = |kind| Looked { cancelled: true, ..differs(1, &[Removed, kind]) };
+    let cancelled = |kind| GuardedSession { cancelled: true, ..differs(1, &[Removed, kind]) };
     let ruling = ruled(100, &[cancelled(Addresses)], &waits([1, 2], Addresses));
     assert_eq!(ruling.holds[&SessionId(1)].people[&ParticipationId(11)], Kept::InForce);
     assert_eq!((waiting(&ruling), ruling.change.leaves), (vec![2], vec![(SessionId(1), Addresses)]));

@@ -21,7 +21,7 @@ use crate::access::Token;
 use crate::contact::Address;
 use crate::desk::notices::Shown;
 use crate::desk::remind::{self, Line};
-use crate::desk::resend::{self, Answer, resend};
+use crate::desk::resend::{self, ResendResult, resend};
 use crate::guard::Verdict;
 use crate::known::resend::Resent;
 use crate::outbox::Act;
@@ -154,14 +154,14 @@ pub(super) async fn again(
     let to = to.map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("to: {why}")))?;
     let notice = opened(&shared, &key).await?.entry.notice.key;
     let (of, now) = (Arc::clone(&shared), shared.office.clock.now());
-    let wish = resend::Wish { keys: vec![notice], to, who: Some(who(&token)) };
+    let wish = resend::ResendRequest { keys: vec![notice], to, who: Some(who(&token)) };
     let answers = to_the_end(async move { resend(&of.office.desk, &wish, now).await }).await??;
     match answers.first().map(|(_, answer)| *answer) {
-        Some(Answer::Store(Resent::As(new))) => {
+        Some(ResendResult::Store(Resent::As(new))) => {
             shared.intake.wake();
             Ok(answer(StatusCode::OK, &opened(&shared, &new.to_string()).await?.shown))
         }
-        refused => Err(Problem::new(StatusCode::CONFLICT, refused.and_then(Answer::refusal).unwrap_or_default())),
+        refused => Err(Problem::new(StatusCode::CONFLICT, refused.and_then(ResendResult::refusal).unwrap_or_default())),
     }
 }
 
@@ -205,7 +205,7 @@ pub(super) async fn remind(Path(OfSession { session }): Path<OfSession>, asked: 
     let none = || Problem::not_found("the store knows no such session or participant");
     let session: i64 = session.parse().map_err(|_| none())?;
     let Asked { shared, who, now, body: Remind { participation_id, in_quiet_hours, reason } } = asked;
-    let wish = remind::Wish {
+    let wish = remind::RemindRequest {
         session: SessionId(session),
         participation: participation_id.map(ParticipationId),
         at_night: in_quiet_hours,

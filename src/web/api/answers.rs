@@ -12,12 +12,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer;
 use super::query::{self, Query};
-use crate::desk::letter::MessageView;
-use crate::desk::notices::{Line, Opened, Shown, open};
+use crate::desk::message::MessageView;
+use crate::desk::notices::{Line, OpenedNotice, Shown, open};
 use crate::desk::status::{Facts, status as ask_status};
 use crate::desk::unreachable::Row;
 use crate::desk::why::{Person, why};
-use crate::desk::{agenda, letter};
+use crate::desk::{agenda, message};
 use crate::guard::GuardRow;
 use crate::notice::NoticeKey;
 use crate::outbox::Filter;
@@ -82,7 +82,7 @@ pub(super) struct OfSession {
 }
 
 /// The notice of an address.
-pub(super) async fn opened(shared: &Shared, key: &str) -> Result<Opened, Problem> {
+pub(super) async fn opened(shared: &Shared, key: &str) -> Result<OpenedNotice, Problem> {
     let none = || Problem::not_found("there is no such notice");
     let key: NoticeKey = key.parse().map_err(|_| none())?;
     open(&shared.office.desk, key).await?.ok_or_else(none)
@@ -132,8 +132,8 @@ pub(super) async fn preview(
         return Err(conflict("it is not to be sent any more: there is nothing to preview"));
     }
     let office = &shared.office;
-    let sees = if shared.settings.show_names.to(false) { letter::Sees::Host } else { letter::Sees::Nobody };
-    let letter = letter::planned(&office.desk, &office.renderer, &opened.entry, sees, office.clock.now()).await?;
+    let sees = if shared.settings.show_names.to(false) { message::Sees::Host } else { message::Sees::Nobody };
+    let letter = message::planned(&office.desk, &office.renderer, &opened.entry, sees, office.clock.now()).await?;
     letter.map(|letter| answer(StatusCode::OK, &letter)).map_err(|why| conflict(&why))
 }
 

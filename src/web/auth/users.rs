@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::access::file::Followed;
-use crate::access::{Access, UsersAt, file};
+use crate::access::{AccessList, UsersAt, file};
 use crate::outbox::Outbox;
 
 /// Who may use the pages and the API.
 pub enum Users {
     File(Followed),
     /// The store, as it was known last, with its version there.
-    Store(Arc<dyn Outbox>, Mutex<(i64, Arc<Access>)>),
+    Store(Arc<dyn Outbox>, Mutex<(i64, Arc<AccessList>)>),
 }
 
 impl Users {
@@ -30,7 +30,7 @@ impl Users {
     }
 
     /// Who they are: of the store, when that was last asked.
-    pub(super) fn current(&self) -> Arc<Access> {
+    pub(super) fn current(&self) -> Arc<AccessList> {
         match self {
             Self::File(followed) => followed.current(),
             Self::Store(_, known) => Arc::clone(&known.lock().unwrap_or_else(PoisonError::into_inner).1),
@@ -44,9 +44,9 @@ impl Users {
         match outbox.users(version).await {
             Ok(None) => {}
             Ok(Some((version, text))) => {
-                let access = Access::parse(&text).unwrap_or_else(|why| {
+                let access = AccessList::parse(&text).unwrap_or_else(|why| {
                     tracing::error!(%why, "the users in the store cannot be used: nobody is let in");
-                    Access::default()
+                    AccessList::default()
                 });
                 let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
                 // Another request may have asked later, and been answered before.
@@ -62,7 +62,7 @@ impl Users {
     ///
     /// # Errors
     /// They cannot be read, or have a mistake: what, and where.
-    pub async fn read(&self) -> Result<(i64, Access), String> {
+    pub async fn read(&self) -> Result<(i64, AccessList), String> {
         match self {
             Self::File(followed) => {
                 let path = followed.path().to_owned();
@@ -71,7 +71,7 @@ impl Users {
             }
             Self::Store(outbox, _) => {
                 let (version, text) = outbox.users(-1).await.map_err(|e| e.to_string())?.unwrap_or_default();
-                Ok((version, Access::parse(&text)?))
+                Ok((version, AccessList::parse(&text)?))
             }
         }
     }
@@ -80,7 +80,7 @@ impl Users {
     ///
     /// # Errors
     /// A name stands twice, somebody else changed them meanwhile, or they cannot be written.
-    pub async fn write(&self, version: i64, access: Access) -> Result<(), String> {
+    pub async fn write(&self, version: i64, access: AccessList) -> Result<(), String> {
         match self {
             Self::File(followed) => {
                 let path = followed.path().to_owned();

@@ -236,7 +236,7 @@ fn is_by(detail: &str, who: &str) -> bool {
 struct Servers {
     frame: Frame,
     transports: Vec<TransportRow>,
-    sources: Vec<SourceRow>,
+    sources: Vec<SourceLine>,
     errors: Vec<ErrorRow>,
     version: &'static str,
     zones: String,
@@ -249,7 +249,7 @@ struct TransportRow {
     tone: &'static str,
 }
 
-struct SourceRow {
+struct SourceLine {
     name: String,
     read: Option<String>,
     sessions: u64,
@@ -272,7 +272,7 @@ pub(super) async fn servers(State(shared): State<Arc<Shared>>, headers: HeaderMa
     let status = office.desk.outbox.status().await?;
     let source = |name: &String| {
         let of = status.sources.iter().find(|s| s.name == *name);
-        SourceRow {
+        SourceLine {
             name: name.clone(),
             read: of.and_then(|s| s.last_snapshot_at).map(|at| words::ago(at, context.now)),
             sessions: of.map_or(0, |s| s.sessions),
@@ -352,10 +352,10 @@ struct DayOfMessages {
     planned: u64,
     ended: u64,
     total: u64,
-    bars: Vec<Bar>,
+    bars: Vec<ChartBar>,
 }
 
-struct Bar {
+struct ChartBar {
     tone: &'static str,
     y: u64,
     height: u64,
@@ -388,7 +388,7 @@ pub(super) async fn messages(State(shared): State<Arc<Shared>>, headers: HeaderM
             [("good", sent), ("bad", failed), ("plain", planned), ("quiet", ended)].into_iter().filter(|(_, n)| *n > 0).map(|(tone, n)| {
                 let height = (n * HEIGHT).div_ceil(most).min(y);
                 y -= height;
-                Bar { tone, y, height }
+                ChartBar { tone, y, height }
             });
         let bars = bars.collect();
         let (today, number, date) = (*date == context.today(), date.format("%-d").to_string(), date.format("%a, %b %-d").to_string());

@@ -176,17 +176,17 @@ pub(super) fn operator<'a>(shared: &'a Shared, headers: &HeaderMap) -> Result<Pa
     if context.current_user.is_operator() { Ok(context) } else { Err(Trouble::Forbidden("Viewers may look, and not act.")) }
 }
 
-struct Words {
+struct ConfirmWords {
     title: &'static str,
     will: &'static str,
     undo: Option<String>,
     button: &'static str,
 }
 
-fn in_words(act: Act, entry: &Entry, context: &PageContext<'_>) -> Words {
+fn in_words(act: Act, entry: &Entry, context: &PageContext<'_>) -> ConfirmWords {
     let until = words::clock(entry.notice.useful_until, &context.office.zone, context.now);
     let undo = || Some(format!("You can take it back until {until}, on the message’s page."));
-    let of = |title, will, undo, button| Words { title, will, undo, button };
+    let of = |title, will, undo, button| ConfirmWords { title, will, undo, button };
     match (act, entry.state) {
         (Act::Hold, _) => {
             of("Hold this message?", "It waits until somebody releases it. If nobody does in time, it is not sent.", undo(), "Hold it")

@@ -25,7 +25,7 @@ const ASKED_MAX: usize = 100;
 
 #[derive(Template)]
 #[template(path = "web/search.html")]
-struct Search {
+struct SearchPage {
     frame: Frame,
     asked: String,
     found: Vec<Found>,
@@ -86,7 +86,7 @@ async fn find(shared: &Shared, context: &PageContext<'_>, asked: &str) -> Result
     if let ([one], _) | ([], [one]) = (theirs.as_slice(), found.iter().collect::<Vec<_>>().as_slice()) {
         return Ok(page::see(&format!("/sessions/{}/{}", one.session, one.participation)));
     }
-    let facts = Search {
+    let facts = SearchPage {
         frame: context.frame(shared, "search").await?,
         full: found.len() == FOUND_MAX,
         found: found.iter().map(|who| Found::of(who, context.showing())).collect(),

@@ -13,8 +13,8 @@ use axum::response::Response;
 use super::shown::{Frame, NoticeRow, ShownAttempt};
 use super::{PageContext, Trouble};
 use crate::desk::decided;
-use crate::desk::letter::{self, MessageView, Sees};
-use crate::desk::notices::{Opened, open};
+use crate::desk::message::{self, MessageView, Sees};
+use crate::desk::notices::{OpenedNotice, open};
 use crate::entry::{Entry, State as NoticeState};
 use crate::notice::NoticeKey;
 use crate::outbox::Act;
@@ -39,16 +39,16 @@ struct Page {
     /// There is something to reveal.
     hidden: bool,
     /// What was just done with it, and how it is taken back.
-    done: Option<Done>,
+    done: Option<Undoable>,
 }
 
 /// A deed that can be taken back.
-struct Done {
+struct Undoable {
     says: &'static str,
     undo: &'static str,
 }
 
-impl Done {
+impl Undoable {
     /// Of the page's address, as long as it holds.
     fn of(query: Option<&str>, entry: &Entry) -> Option<Self> {
         let act = Act::from_word(query?.strip_prefix("done=")?)?;
@@ -83,7 +83,7 @@ pub(super) async fn notice(
     let people = context.people(&[about]).await?;
     let facts = Page {
         frame: context.frame(&shared, "sessions").await?,
-        done: Done::of(query.as_deref(), &opened.entry).filter(|_| context.current_user.is_operator()),
+        done: Undoable::of(query.as_deref(), &opened.entry).filter(|_| context.current_user.is_operator()),
         notice: NoticeRow::of(&opened.entry, &people, context.showing())
             .after(&opened, office)
             .by(decided::of(&office.desk, &opened.entry).await?, office),
@@ -112,14 +112,14 @@ pub(super) async fn message(State(shared): State<Arc<Shared>>, Path(key): Path<S
     }
 }
 
-pub(super) async fn opened(context: &PageContext<'_>, key: &str) -> Result<Opened, Trouble> {
+pub(super) async fn opened(context: &PageContext<'_>, key: &str) -> Result<OpenedNotice, Trouble> {
     let nothing = || Trouble::NotFound("There is no such notice, or it was removed after its time.");
     let key: NoticeKey = key.parse().map_err(|_| nothing())?;
     open(&context.office.desk, key).await?.ok_or_else(nothing)
 }
 
 /// The message, or why it is not shown; whether it is the frozen one; whether it is revealed.
-async fn letter_of(context: &PageContext<'_>, opened: &Opened) -> Result<(Result<MessageView, String>, bool, bool), Trouble> {
+async fn letter_of(context: &PageContext<'_>, opened: &OpenedNotice) -> Result<(Result<MessageView, String>, bool, bool), Trouble> {
     let notice = &opened.entry.notice;
     let revealed = context.current_user.login.revealed((notice.session, notice.participation), context.now).is_some();
     if opened.entry.state.pending() {
@@ -129,13 +129,13 @@ async fn letter_of(context: &PageContext<'_>, opened: &Opened) -> Result<(Result
             (false, true) => Sees::Host,
             (false, false) => Sees::Nobody,
         };
-        let letter = letter::planned(&office.desk, &office.renderer, &opened.entry, sees, context.now).await?;
+        let letter = message::planned(&office.desk, &office.renderer, &opened.entry, sees, context.now).await?;
         return Ok((letter, false, revealed));
     }
     let letter = match &opened.content {
         None => Err("Its text is not kept: it never went, or its time of keeping is over.".to_owned()),
         Some(_) if !revealed => Err("It holds name and code. An operator can reveal it.".to_owned()),
-        Some(bytes) => letter::sent(notice.address.channel(), bytes),
+        Some(bytes) => message::sent(notice.address.channel(), bytes),
     };
     Ok((letter, true, revealed))
 }

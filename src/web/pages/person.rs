@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::shown::session::{Call, Called, PersonCard};
-use super::shown::{Decided, Frame, History, moment};
+use super::shown::{Frame, History, PlannerDecision, moment};
 use super::{actions, number, records};
 use crate::contact::ConnectCode;
 use crate::desk::people::Contacts;
@@ -28,7 +28,7 @@ struct Page {
     start: super::shown::Moment,
     person: PersonCard,
     inputs: Vec<(&'static str, String)>,
-    decisions: Vec<Decided>,
+    decisions: Vec<PlannerDecision>,
     history: Vec<History>,
     revealed: Option<Revealed>,
     called: Option<Called>,
@@ -81,7 +81,7 @@ pub(super) async fn person(
             .into_iter()
             .map(|(name, says)| (name, words::clocked(&says, &|at| words::clock(at, &office.zone, now))))
             .collect(),
-        decisions: told.decisions.iter().map(|said| Decided::of(said, office)).collect(),
+        decisions: told.decisions.iter().map(|said| PlannerDecision::of(said, office)).collect(),
         history: History::of(&told.notices, office),
         revealed,
     };

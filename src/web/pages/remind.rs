@@ -12,7 +12,7 @@ use super::shown::session::Named;
 use super::shown::{Frame, Moment, moment};
 use super::{PageContext, actions, number};
 use crate::contact::Channel;
-use crate::desk::remind::{Answer, Wish, remind, would};
+use crate::desk::remind::{RemindRequest, RemindResult, remind, would};
 use crate::notice::Occasion;
 use crate::plan::asked::NotNow;
 use crate::session::{ParticipationId, SessionId};
@@ -41,16 +41,16 @@ struct Goes {
     start: Moment,
 }
 
-fn wish(session: &str, participation: &str) -> Result<Wish, Trouble> {
+fn wish(session: &str, participation: &str) -> Result<RemindRequest, Trouble> {
     let (session, id) = (SessionId(number(session)?), ParticipationId(number(participation)?));
-    Ok(Wish { session, participation: Some(id), at_night: false, who: None, why: String::new() })
+    Ok(RemindRequest { session, participation: Some(id), at_night: false, who: None, why: String::new() })
 }
 
 impl Page {
-    async fn of(context: &PageContext<'_>, shared: &Shared, wish: &Wish, answer: &Answer) -> Result<Self, Trouble> {
+    async fn of(context: &PageContext<'_>, shared: &Shared, wish: &RemindRequest, answer: &RemindResult) -> Result<Self, Trouble> {
         let night = answer.result.as_ref().is_err_and(NotNow::is_night);
         // What goes if they say so.
-        let by_night = Wish { at_night: true, ..wish.clone() };
+        let by_night = RemindRequest { at_night: true, ..wish.clone() };
         let asked = if night { would(&context.office.desk, &by_night, context.now).await?.pop() } else { None };
         let goes = asked.as_ref().unwrap_or(answer).result.as_ref().ok().map(|notice| Goes {
             channel: match notice.address.channel() {
@@ -92,7 +92,7 @@ pub(super) async fn act(
     body: Body,
 ) -> Result<Response, Trouble> {
     let (form, current_user) = actions::from_operator(&shared, &headers, body).await?;
-    let asked = Wish {
+    let asked = RemindRequest {
         at_night: form.get("in_quiet_hours") == "yes",
         who: Some(current_user.name().to_owned()),
         why: form.get("reason").to_owned(),

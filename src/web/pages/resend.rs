@@ -13,8 +13,8 @@ use super::shown::{Frame, NoticeRow};
 use super::{PageContext, actions};
 use crate::contact::{Address, Channel};
 use crate::desk::called;
-use crate::desk::notices::Opened;
-use crate::desk::resend::{Answer, Wish, resend, silenced};
+use crate::desk::notices::OpenedNotice;
+use crate::desk::resend::{ResendRequest, ResendResult, resend, silenced};
 use crate::known::resend::Resent;
 use crate::web::Shared;
 use crate::web::page::{self, Trouble};
@@ -33,10 +33,10 @@ struct Page {
 }
 
 impl Page {
-    async fn of(context: &PageContext<'_>, shared: &Shared, opened: &Opened, refusal: Option<String>) -> Result<Self, Trouble> {
+    async fn of(context: &PageContext<'_>, shared: &Shared, opened: &OpenedNotice, refusal: Option<String>) -> Result<Self, Trouble> {
         let address = &opened.entry.notice.address;
         let people = context.people(&[(opened.entry.notice.session, opened.entry.notice.participation)]).await?;
-        let own = silenced(&context.office.desk, address).await?.and_then(|kind| Answer::Suppressed(kind).in_words());
+        let own = silenced(&context.office.desk, address).await?.and_then(|kind| ResendResult::Suppressed(kind).in_words());
         Ok(Self {
             frame: context.frame(shared, "sessions").await?,
             notice: NoticeRow::of(&opened.entry, &people, context.showing()),
@@ -70,16 +70,19 @@ pub(super) async fn act(
     let refusal = match to {
         Err(why) => format!("The other address cannot be used: {why}"),
         Ok(to) => {
-            let wish =
-                Wish { keys: vec![opened.entry.notice.key], to, who: Some(called::with_reason(current_user.name(), form.get("reason"))) };
+            let wish = ResendRequest {
+                keys: vec![opened.entry.notice.key],
+                to,
+                who: Some(called::with_reason(current_user.name(), form.get("reason"))),
+            };
             let (of, now) = (Arc::clone(&shared), context.now);
             let answers = crate::web::to_the_end(async move { resend(&of.office.desk, &wish, now).await }).await??;
             match answers.first().map(|(_, answer)| *answer) {
-                Some(Answer::Store(Resent::As(new))) => {
+                Some(ResendResult::Store(Resent::As(new))) => {
                     shared.intake.wake();
                     return Ok(page::see(&format!("/notices/{new}")));
                 }
-                refused => refused.and_then(Answer::in_words).unwrap_or_default().to_owned(),
+                refused => refused.and_then(ResendResult::in_words).unwrap_or_default().to_owned(),
             }
         }
     };

@@ -20,7 +20,7 @@ use crate::zone::Zone;
 mod notice;
 pub(super) mod session;
 
-pub(super) use notice::{Decided, History, NoticeRow, ShownAttempt};
+pub(super) use notice::{History, NoticeRow, PlannerDecision, ShownAttempt};
 
 /// What every page has around it.
 pub(super) struct Frame {
@@ -148,13 +148,13 @@ pub(super) fn zone_name(zone: &Zone) -> String {
 }
 
 /// Why somebody will not be reached, and what to do.
-pub(super) struct Trouble {
+pub(super) struct NotReached {
     pub text: String,
     pub detail: Option<String>,
     pub remedy: Option<&'static str>,
 }
 
-impl Trouble {
+impl NotReached {
     /// `reason`: a reason's word, or a state's.
     fn of(reason: &str, detail: Option<&String>) -> Self {
         let known = |word: &str| word.parse::<Reason>().ok();

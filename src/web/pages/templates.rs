@@ -15,14 +15,14 @@ use axum::response::Response;
 use sha2::{Digest, Sha256};
 
 use self::copies::{Copies, shipped};
-use self::shown::{Earlier, Edit, Sample, Seen};
+use self::shown::{Earlier, EditPage, SampleMessages, TemplateCheck};
 use super::shown::{Frame, moment};
 use super::{PageContext, Trouble};
 use crate::contact::Channel;
 use crate::desk::called;
 use crate::ledger::Event;
 use crate::render::Renderer;
-use crate::render::trial::{Part, part_of};
+use crate::render::trial::{TemplatePart, part_of};
 use crate::session::Role;
 use crate::web::auth::Form;
 use crate::web::{Shared, page, request, to_the_end};
@@ -63,13 +63,13 @@ impl Bench {
 }
 
 /// Of which template, and as whom it is read: `?file=en-US/invite/sms.txt&locale=es-US&to=host`.
-struct Asked {
+struct TemplateQuery {
     file: String,
     locale: String,
     host: bool,
 }
 
-impl Asked {
+impl TemplateQuery {
     fn of(form: &Form) -> Self {
         Self { file: form.get("file").to_owned(), locale: form.get("locale").to_owned(), host: form.get("to") == "host" }
     }
@@ -88,7 +88,7 @@ impl Asked {
     }
 
     /// Part, and the language that it is shown in.
-    fn part(&self, renderer: &Renderer) -> Option<(Part, String)> {
+    fn part(&self, renderer: &Renderer) -> Option<(TemplatePart, String)> {
         let (part, own) = part_of(&self.file)?;
         let locales = renderer.locales();
         let asked = Some(self.locale.as_str()).filter(|asked| locales.iter().any(|locale| locale == asked));
@@ -113,11 +113,11 @@ struct All {
     folder: Option<String>,
     advice: &'static str,
     own: Vec<String>,
-    groups: Vec<Group>,
+    groups: Vec<LocaleTemplates>,
 }
 
 /// The templates of a language.
-struct Group {
+struct LocaleTemplates {
     name: String,
     files: Vec<String>,
 }
@@ -130,12 +130,12 @@ pub(super) async fn all(State(shared): State<Arc<Shared>>, headers: HeaderMap) -
         Some(dir) => Copies::of(dir).all().map_err(unreadable)?,
         None => Vec::new(),
     };
-    let mut groups: Vec<Group> = Vec::new();
+    let mut groups: Vec<LocaleTemplates> = Vec::new();
     for (file, _) in &templates {
         let name = part_of(file).and_then(|(_, locale)| locale).unwrap_or("All languages");
         match groups.iter_mut().find(|group| group.name == name) {
             Some(group) => group.files.push(file.clone()),
-            None => groups.push(Group { name: name.to_owned(), files: vec![file.clone()] }),
+            None => groups.push(LocaleTemplates { name: name.to_owned(), files: vec![file.clone()] }),
         }
     }
     let own = templates.into_iter().filter(|(_, own)| *own).map(|(name, _)| name).collect();
@@ -148,7 +148,7 @@ pub(super) async fn all(State(shared): State<Arc<Shared>>, headers: HeaderMap) -
 pub(super) async fn edit(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
     let context = super::confirm::operator(&shared, &headers)?;
     let form = Form::parse(query.unwrap_or_default().as_bytes());
-    let asked = Asked::of(&form);
+    let asked = TemplateQuery::of(&form);
     let saved = form.get("saved") == "yes";
     edited(&shared, &context, asked, saved, None).await
 }
@@ -157,7 +157,7 @@ pub(super) async fn edit(State(shared): State<Arc<Shared>>, RawQuery(query): Raw
 async fn edited(
     shared: &Shared,
     context: &PageContext<'_>,
-    asked: Asked,
+    asked: TemplateQuery,
     saved: bool,
     refusal: Option<String>,
 ) -> Result<Response, Trouble> {
@@ -171,7 +171,7 @@ async fn edited(
     let seen = seen(shared, asked.file.clone(), text.clone(), (part, locale.clone(), role)).await?;
     let earlier = copies.versions(&asked.file).map_err(unreadable)?.into_iter();
     let versions = earlier.map(|v| Earlier { id: v.id, until: moment(v.until, &context.office.zone), by: v.by }).collect::<Vec<_>>();
-    let facts = Edit {
+    let facts = EditPage {
         frame: context.frame(shared, "templates").await?,
         own: copies.all().map_err(unreadable)?.contains(&(asked.file.clone(), true)),
         in_force: context.office.renderer.source(&asked.file).as_deref() == Some(said.as_str()),
@@ -196,11 +196,11 @@ async fn edited(
 }
 
 /// What the draft would make, and what is wrong with it.
-async fn seen(shared: &Shared, file: String, text: String, what: (Part, String, Role)) -> Result<Seen, Trouble> {
+async fn seen(shared: &Shared, file: String, text: String, what: (TemplatePart, String, Role)) -> Result<TemplateCheck, Trouble> {
     let renderer = Arc::clone(&shared.office.renderer);
     let work = move || match renderer.with_template(&file, &text) {
-        Err(problems) => Seen { problems, sample: None },
-        Ok(trial) => Seen { problems: Vec::new(), sample: Some(Sample::of(&trial, &what)) },
+        Err(problems) => TemplateCheck { problems, sample: None },
+        Ok(trial) => TemplateCheck { problems: Vec::new(), sample: Some(SampleMessages::of(&trial, &what)) },
     };
     tokio::task::spawn_blocking(work).await.map_err(|_| Trouble::Conflict("The preview could not be made."))
 }
@@ -208,7 +208,7 @@ async fn seen(shared: &Shared, file: String, text: String, what: (Part, String, 
 /// `/templates/message?file=...`: the HTML of the draft's e-mail, for its frame.
 pub(super) async fn message(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
     let context = super::confirm::operator(&shared, &headers)?;
-    let asked = Asked::of(&Form::parse(query.unwrap_or_default().as_bytes()));
+    let asked = TemplateQuery::of(&Form::parse(query.unwrap_or_default().as_bytes()));
     let dir = folder(&context).ok_or(Trouble::Conflict(NO_FOLDER))?;
     let (part, locale) = asked.part(&context.office.renderer).ok_or(NOTHING)?;
     let said = Copies::of(&dir).text(&asked.file).map_err(unreadable)?.ok_or(NOTHING)?;
@@ -226,7 +226,7 @@ pub(super) async fn act(State(shared): State<Arc<Shared>>, headers: HeaderMap, b
     let form = Form::parse(&request::form(&headers, body, FORM_MAX, shared.settings.limits.body).await?);
     let current_user = shared.auth()?.operator(&headers, &form, shared.office.clock.now())?;
     let context = shared.context(&headers)?;
-    let asked = Asked::of(&form);
+    let asked = TemplateQuery::of(&form);
     let dir = folder(&context).ok_or(Trouble::Conflict(NO_FOLDER))?;
     let copies = Copies::of(&dir);
     // A browser ends the lines of a form as mail does.
@@ -301,16 +301,16 @@ fn unreadable(why: std::io::Error) -> Trouble {
     Trouble::Conflict("The folder of templates cannot be read.")
 }
 
-impl Sample {
+impl SampleMessages {
     /// What the template is part of, to somebody invented.
-    fn of(trial: &Renderer, (part, locale, role): &(Part, String, Role)) -> Self {
+    fn of(trial: &Renderer, (part, locale, role): &(TemplatePart, String, Role)) -> Self {
         let kind = match part {
-            Part::Message(kind) => kind,
-            Part::All => "invite",
-            Part::Answer(answer) => {
+            TemplatePart::Message(kind) => kind,
+            TemplatePart::All => "invite",
+            TemplatePart::Answer(answer) => {
                 return Self { bubble: Some(trial.answer(*answer, locale)), ..Self::default() };
             }
-            Part::Staff => return Self::default(),
+            TemplatePart::Staff => return Self::default(),
         };
         let mut made = Self::default();
         for channel in [Channel::Email, Channel::Sms] {

@@ -29,7 +29,7 @@ const ROWS_MAX: usize = 300;
 
 #[derive(Template)]
 #[template(path = "web/unreachable.html")]
-struct Unreachable {
+struct UnreachablePage {
     frame: Frame,
     /// Whom nobody has called yet.
     rows: Vec<Unreached>,
@@ -45,7 +45,7 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, RawQuery(query): Raw
     let full = rows.len() > ROWS_MAX;
     rows.truncate(ROWS_MAX);
     let (called, rows) = rows.into_iter().partition(|row| row.called.is_some());
-    let facts = Unreachable { frame: context.frame(&shared, "unreachable").await?, rows, called, span, full };
+    let facts = UnreachablePage { frame: context.frame(&shared, "unreachable").await?, rows, called, span, full };
     Ok(page::render(StatusCode::OK, &facts))
 }
 

@@ -15,7 +15,7 @@ use axum::response::Response;
 
 use super::shown::{Frame, capital};
 use super::{FORM_MAX, PageContext, Trouble, actions};
-use crate::access::{Access, Name, User, UserRole, new_token, password};
+use crate::access::{AccessList, Name, User, UserRole, new_token, password};
 use crate::ledger::Event;
 use crate::web::auth::{self, CurrentUser, Form, Peer, Refused, Users};
 use crate::web::cookie;
@@ -90,7 +90,7 @@ struct UsersChange {
     detail: String,
     says: String,
     drawn: Option<String>,
-    access: Access,
+    access: AccessList,
 }
 
 /// Adds one, draws another password, changes what they may do, or removes them.
@@ -112,7 +112,7 @@ pub(super) async fn act(
 }
 
 /// What a form asks for. `Err`: why it cannot be.
-fn change(mut access: Access, form: &Form, own: &str) -> Result<UsersChange, String> {
+fn change(mut access: AccessList, form: &Form, own: &str) -> Result<UsersChange, String> {
     // Somebody else may have been faster.
     if access.user(own).is_none_or(|user| user.role != UserRole::Operator) {
         return Err("You are no operator any more".to_owned());
@@ -171,7 +171,7 @@ fn draw() -> Result<(String, String), String> {
 async fn changed(
     shared: &Shared,
     who: &str,
-    change: impl FnOnce(Access) -> Result<UsersChange, String> + Send + 'static,
+    change: impl FnOnce(AccessList) -> Result<UsersChange, String> + Send + 'static,
 ) -> Result<Result<Done, String>, Trouble> {
     let auth = shared.auth()?;
     let _turn = auth.turn().await;
@@ -274,7 +274,7 @@ pub(super) async fn change_own(
     Ok(response)
 }
 
-fn with_password(mut access: Access, name: &Name, wanted: &str) -> Result<UsersChange, String> {
+fn with_password(mut access: AccessList, name: &Name, wanted: &str) -> Result<UsersChange, String> {
     let argon2id = password::hash(wanted)?;
     let Some(user) = access.user.iter_mut().find(|user| user.name == *name) else {
         return Err(format!("There is no user {name} any more"));

@@ -15,7 +15,7 @@ fn store(folder: &tempfile::TempDir) -> Arc<dyn Outbox> {
 /// As a process begins with it.
 async fn begun(store: &Arc<dyn Outbox>, relay: &Arc<Relay>, rate: Option<&str>, owner: &str) -> Arc<Lane> {
     let lane = rated(&[(relay, rate)]).kept_in(Arc::clone(store), owner);
-    lane.hear_at_start(punctual::clock::WallClock.now()).await.unwrap();
+    lane.load_transports(punctual::clock::WallClock.now()).await.unwrap();
     Arc::new(lane)
 }
 

@@ -1,6 +1,6 @@
 //! A snapshot that is without a part of the source, or tells of a change only: what it does not list is as it was.
 
-use punctual::session::Extent;
+use punctual::session::SnapshotKind;
 
 use super::{CONFIGURATION, START, World, at, configuration, some};
 
@@ -13,7 +13,7 @@ async fn a_part_that_cannot_be_read_is_believed_as_long_as_a_silent_source() {
     // Session 1 stands in a part that fails from 08:00 on; its 24h rule is due at 15:00, when 2's part was read a moment ago.
     for minute in ["08:00", "11:00", "13:59", "14:59"] {
         world.set(&format!("2026-11-25T{minute}:00Z"));
-        world.walk_some(&some(&[2], START), Extent::Part, &world.policy).await;
+        world.walk_some(&some(&[2], START), SnapshotKind::Partial, &world.policy).await;
     }
     world.set("2026-11-25T15:00:00Z");
     world.once().await;
@@ -31,7 +31,7 @@ async fn a_short_failure_of_a_part_holds_nothing_and_counts_as_no_absence() {
     world.set("2026-11-24T09:02:00Z");
     for minute in ["09:00", "09:01", "09:20"] {
         world.set(&format!("2026-11-24T{minute}:00Z"));
-        world.walk_some(&some(&[2], START), Extent::Part, &world.policy).await;
+        world.walk_some(&some(&[2], START), SnapshotKind::Partial, &world.policy).await;
     }
     world.once().await;
     assert_eq!(world.states_of(1).await, ["invite accepted", "reminder 1h waiting", "reminder 24h waiting"]);
@@ -51,7 +51,7 @@ async fn a_short_failure_of_a_part_holds_nothing_and_counts_as_no_absence() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_policy_holds_for_what_a_snapshot_does_not_list_too() {
-    for extent in [Extent::Part, Extent::Change] {
+    for extent in [SnapshotKind::Partial, SnapshotKind::Delta] {
         let world = World::new("2026-11-24T09:00:00Z");
         world.walk(&some(&[1, 2], START)).await;
         let other = configuration(&CONFIGURATION.replace("\"24h\"", "\"20h\"")).policy;

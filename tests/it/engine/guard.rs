@@ -1,7 +1,7 @@
 //! Too much that changes at once: what people are told then, and what not.
 
 use punctual::guard::{GuardKind, Verdict};
-use punctual::session::{Extent, Snapshot};
+use punctual::session::{Snapshot, SnapshotKind};
 use punctual::source::json as records;
 use punctual::walk;
 use serde_json::{Value, json};
@@ -467,13 +467,13 @@ async fn what_waits_waits_on_when_all_is_planned_again_or_a_part_is_not_heard() 
     assert_eq!(world.hear(10, &wrong).await, 10);
     let policy = super::configuration(&format!("{}[[reminder]]\nname = \"2h\"\nbefore = \"2h\"\n", super::CONFIGURATION)).policy;
     let policy = std::sync::Arc::new(policy);
-    assert_eq!(world.walk_some(&wrong, Extent::Whole, &policy).await.guarded, 10);
+    assert_eq!(world.walk_some(&wrong, SnapshotKind::Full, &policy).await.guarded, 10);
     // A part of it cannot be read; then it is as before.
-    assert_eq!(world.walk_some(&json!(wrong.as_array().unwrap()[..5]), Extent::Part, &policy).await.guarded, 10);
-    assert_eq!(world.walk_some(&wrong, Extent::Whole, &policy).await.guarded, 10);
-    assert_eq!(world.walk_some(&wrong, Extent::Whole, &policy).await.planned, 0);
+    assert_eq!(world.walk_some(&json!(wrong.as_array().unwrap()[..5]), SnapshotKind::Partial, &policy).await.guarded, 10);
+    assert_eq!(world.walk_some(&wrong, SnapshotKind::Full, &policy).await.guarded, 10);
+    assert_eq!(world.walk_some(&wrong, SnapshotKind::Full, &policy).await.planned, 0);
     world.set("2026-11-26T14:00:00Z");
-    world.walk_some(&wrong, Extent::Whole, &policy).await;
+    world.walk_some(&wrong, SnapshotKind::Full, &policy).await;
     world.once_by(&policy).await;
     assert_eq!(world.sent(), 10);
     assert_eq!(world.guard_kinds().await, [GuardKind::Codes, GuardKind::Addresses]);

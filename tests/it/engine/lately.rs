@@ -1,6 +1,6 @@
 //! A column slips over several lists: in two saves, in changes one by one, over two sources. Nobody hears what is another one's.
 
-use punctual::session::Extent;
+use punctual::session::SnapshotKind;
 use serde_json::{Value, json};
 
 use super::World;
@@ -56,7 +56,7 @@ impl World {
 
     async fn is_pushed(&self, at: &str, list: &[Value]) {
         self.set(&format!("2026-11-24T{at}Z"));
-        self.walk_some(&json!(list), Extent::Change, &self.policy).await;
+        self.walk_some(&json!(list), SnapshotKind::Delta, &self.policy).await;
     }
 }
 

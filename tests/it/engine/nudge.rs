@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use punctual::notice::Reason;
 use punctual::outbox::Filter;
-use punctual::session::Extent;
+use punctual::session::SnapshotKind;
 use serde_json::{Value, json};
 
 use super::{CONFIGURATION, START, Step, World, person, some};
@@ -132,14 +132,14 @@ async fn a_part_of_a_source_that_cannot_be_read_tells_nothing_of_who_is_missing(
     let world = running().await;
     for now in ["15:01:00", "15:05:00", "15:08:00"] {
         world.set(&format!("2026-11-26T{now}Z"));
-        world.walk_some(&without(), Extent::Part, &world.policy).await;
+        world.walk_some(&without(), SnapshotKind::Partial, &world.policy).await;
         world.once().await;
         assert_eq!((world.sent(), nudge(&world).await), (4, vec!["waiting".to_owned()]), "{now}");
     }
     // A source that says that nothing changed was read.
     world.set("2026-11-26T15:09:00Z");
     world.walk(&with(&[person(11)])).await;
-    world.walk_some(&json!([]), Extent::Change, &world.policy).await;
+    world.walk_some(&json!([]), SnapshotKind::Delta, &world.policy).await;
     world.once().await;
     assert_eq!(world.sent(), 5);
 }

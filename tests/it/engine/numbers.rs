@@ -6,7 +6,7 @@ use punctual::contact::PhoneNumber;
 use punctual::feedback::reply::{AcceptedReply, Changes, reply_key};
 use punctual::feedback::word::Word;
 use punctual::plan::Suppressions;
-use punctual::preview::{Request, lines};
+use punctual::preview::{PreviewRequest, lines};
 use punctual::source::json;
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ impl World {
     }
 
     fn previewed(&self, sessions: &Value) -> Vec<(i64, String)> {
-        let all = lines(Request {
+        let all = lines(PreviewRequest {
             snapshot: &json::parse(sessions.to_string().as_bytes()).unwrap(),
             known: std::collections::HashMap::new(),
             policy: &self.policy,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use punctual::contact::{Address, EmailAddress};
 use punctual::desk::Desk;
-use punctual::desk::remind::{Line, Wish, remind};
+use punctual::desk::remind::{Line, RemindRequest, remind};
 use punctual::desk::resend;
 use punctual::entry::State;
 use punctual::outcome::Outcome;
@@ -31,7 +31,7 @@ impl World {
 
     /// What each is answered: `11 goes`, `11 just_told`.
     async fn remind(&self, participation: Option<i64>, why: &str) -> Vec<String> {
-        let wish = Wish {
+        let wish = RemindRequest {
             session: SessionId(1),
             participation: participation.map(ParticipationId),
             at_night: false,
@@ -92,9 +92,9 @@ async fn nothing_is_sent_again_to_somebody_else() {
     let [theirs, elsewhere, own, nobodys] = ["p12@example.com", "p21@example.com", "p11@example.com", "mother@example.org"].map(mail);
     for (to, refused) in [(theirs, true), (elsewhere, true), (number, true), (own, false), (nobodys, false)] {
         let to = Some(to);
-        let wish = resend::Wish { keys: vec![key], to, who: None };
+        let wish = resend::ResendRequest { keys: vec![key], to, who: None };
         let answer = resend::resend(&world.desk(), &wish, world.clock_now()).await.unwrap()[0].1;
-        assert_eq!(answer == resend::Answer::Anothers, refused, "{answer:?}");
+        assert_eq!(answer == resend::ResendResult::Anothers, refused, "{answer:?}");
     }
 }
 

@@ -93,7 +93,7 @@ async fn what_two_sources_tell_differently_is_told_to_nobody() {
             world.walk_of("b", std::slice::from_ref(second)).await;
             let held = async |world: &World| {
                 let all: Vec<Entry> = world.outbox.list(&Filter::default()).await.unwrap();
-                let open: Vec<Entry> = all.into_iter().filter(|e| !e.state.told() && e.state.pending()).collect();
+                let open: Vec<Entry> = all.into_iter().filter(|e| !e.state.may_have_been_sent() && e.state.pending()).collect();
                 open.iter().all(|e| (e.state, e.reason) == (State::Held, Some(Reason::Ambiguous)))
             };
             assert!(held(&world).await, "{what}: {:?} {:?}", world.told(1).await, world.told(2).await);
@@ -207,7 +207,7 @@ async fn the_first_fill_ends_with_the_first_list_that_is_whole_and_not_empty() {
     let (one, two) = (session(1, TWO_DAYS, 100_000_001), session(2, TWO_DAYS, 100_000_002));
     assert!(world.walk_of("a", &[]).await.waits);
     let body = Value::Array(vec![one.clone()]).to_string();
-    let part = Snapshot { extent: Extent::Part, ..json::parse(body.as_bytes()).unwrap() };
+    let part = Snapshot { kind: SnapshotKind::Partial, ..json::parse(body.as_bytes()).unwrap() };
     assert!(walk::walk(&*world.outbox, "a", &part, &world.policy, world.clock.now()).await.unwrap().waits);
     assert!(world.told(1).await.is_empty(), "a part adopts nothing, and invites nobody");
     // A field is at fault, and so is a whole session: they count as adopted once they are mended.
@@ -228,11 +228,11 @@ async fn the_first_fill_ends_with_the_first_list_that_is_whole_and_not_empty() {
 async fn one_change_by_itself_ends_no_first_fill() {
     let world = World::with("2026-11-24T09:00:00Z", CUT_OVER);
     let all: Vec<Value> = (1..=5).map(|id| session(id, TWO_DAYS, 100_000_000 + id)).collect();
-    world.walk_some(&json!([]), Extent::Whole, &world.policy).await;
-    world.walk_some(&json!([all[0]]), Extent::Change, &world.policy).await;
+    world.walk_some(&json!([]), SnapshotKind::Full, &world.policy).await;
+    world.walk_some(&json!([all[0]]), SnapshotKind::Delta, &world.policy).await;
     world.go("2026-11-24T09:05:00Z").await;
     assert_eq!(world.told(1).await, WAITS, "it is told of by itself: that is news");
-    world.walk_some(&json!(all), Extent::Whole, &world.policy).await;
+    world.walk_some(&json!(all), SnapshotKind::Full, &world.policy).await;
     world.go("2026-11-24T09:10:00Z").await;
     assert_eq!(world.sent(), 1, "the others were announced by somebody else");
     assert_eq!(world.told(2).await[0], "invite cancelled adopted");
@@ -318,11 +318,11 @@ async fn two_sources_that_agree_again_are_believed_although_one_says_nothing_new
 async fn the_new_time_of_a_pushed_session_is_told_when_the_other_source_says_it_too() {
     let world = World::new("2026-11-24T09:00:00Z");
     let (one, other) = (session(1, TWO_DAYS, 100_000_001), session(1, "2026-11-26T18:00:00", 100_000_001));
-    world.walk_some(&json!([one]), Extent::Whole, &world.policy).await;
+    world.walk_some(&json!([one]), SnapshotKind::Full, &world.policy).await;
     world.walk_of("b", std::slice::from_ref(&one)).await;
     world.go("2026-11-24T09:05:00Z").await;
     let told = world.sent();
-    world.walk_some(&json!([other]), Extent::Change, &world.policy).await;
+    world.walk_some(&json!([other]), SnapshotKind::Delta, &world.policy).await;
     assert_eq!(world.told(1).await[1], "reminder 1h held ambiguous");
     world.set("2026-11-24T09:06:00Z");
     world.walk_of("b", std::slice::from_ref(&other)).await;
@@ -616,7 +616,7 @@ async fn sessions_that_go_to_another_source_unchanged_are_not_held() {
 #[tokio::test]
 async fn what_a_source_lists_no_more_is_not_cancelled_while_another_one_cannot_be_heard() {
     // (What is heard of a between 10:00 and 10:20; cancellations told by 10:20; at the end, when a was heard.)
-    for (heard, meanwhile, at_last) in [(None, 0, 1), (Some(Extent::Part), 0, 1), (Some(Extent::Whole), 1, 1)] {
+    for (heard, meanwhile, at_last) in [(None, 0, 1), (Some(SnapshotKind::Partial), 0, 1), (Some(SnapshotKind::Full), 1, 1)] {
         let world = World::new("2026-11-24T09:00:00Z");
         let (one, own, rest) = (session(1, TWO_DAYS, 100_000_001), session(50, TWO_DAYS, 100_000_050), session(99, TWO_DAYS, 100_000_099));
         world.walk_of("a", std::slice::from_ref(&own)).await;
@@ -736,7 +736,7 @@ async fn a_reload_takes_nobody_for_announced_who_was_to_be_invited() {
     // The invite has not settled yet when the practice changes its mind about the next first fill.
     world.set("2026-11-24T09:01:00Z");
     let another = Arc::new(configuration(CUT_OVER).policy);
-    world.walk_some(&Value::Array(vec![one, mended]), Extent::Whole, &another).await;
+    world.walk_some(&Value::Array(vec![one, mended]), SnapshotKind::Full, &another).await;
     world.set("2026-11-24T09:05:00Z");
     world.once_by(&another).await;
     for id in 1..=2 {

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use punctual::desk::{Desk, status, unreachable};
 use punctual::outbox::{Begin, ClaimRequest, Lease, Settlement};
-use punctual::receipt::{About, DeliveryStatus, Receipt, Received};
+use punctual::receipt::{DeliveryStatus, Receipt, ReceiptTarget, Received};
 
 use super::*;
 
@@ -61,7 +61,7 @@ async fn moved_and_cancelled_at_once_it_is_cancelled_at_the_told_time() {
 /// What did not arrive, by a receipt or a bounce.
 async fn came_back(world: &World, occasion: Occasion) {
     let entry = world.entries().await.into_iter().find(|e| e.notice.occasion == occasion && e.state == State::Accepted).unwrap();
-    let about = About::Notice(entry.notice.key);
+    let about = ReceiptTarget::Notice(entry.notice.key);
     let receipt = Receipt { about, status: DeliveryStatus::Undelivered, detail: None, remember: None, recipient: None };
     assert!(matches!(world.outbox.receive(world.clock.now(), receipt).await.unwrap(), Received::Noted(_)));
 }

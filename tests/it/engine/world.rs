@@ -18,7 +18,7 @@ use punctual::outcome::Outcome;
 use punctual::plan::Policy;
 use punctual::render::{Renderer, Settings};
 use punctual::retry::DoubtPolicy;
-use punctual::session::Extent;
+use punctual::session::SnapshotKind;
 use punctual::source::just_read::JustRead;
 use punctual::source::{ambiguity, json};
 use punctual::walk;
@@ -145,13 +145,13 @@ impl World {
     }
 
     pub(in crate::engine) async fn walk(&self, sessions: &Value) -> walk::WalkSummary {
-        self.walk_some(sessions, Extent::Whole, &self.policy).await
+        self.walk_some(sessions, SnapshotKind::Full, &self.policy).await
     }
 
-    pub(in crate::engine) async fn walk_some(&self, sessions: &Value, extent: Extent, policy: &Policy) -> walk::WalkSummary {
+    pub(in crate::engine) async fn walk_some(&self, sessions: &Value, extent: SnapshotKind, policy: &Policy) -> walk::WalkSummary {
         let mut snapshot = json::parse(sessions.to_string().as_bytes()).unwrap();
         ambiguity::mark(&mut snapshot, self.clock.now());
-        snapshot.extent = extent;
+        snapshot.kind = extent;
         walk::walk(&*self.outbox, "sessions", &snapshot, policy, self.clock.now()).await.unwrap()
     }
 

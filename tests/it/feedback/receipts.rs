@@ -9,7 +9,7 @@ use punctual::desk::unreachable::unreachable;
 use punctual::digest::gather;
 use punctual::entry::State;
 use punctual::receipt::DeliveryStatus;
-use punctual::staff::{Kind, Why, words};
+use punctual::staff::{ConcernKind, Why, words};
 use punctual::suppression::{Suppression, suppression_key};
 use serde_json::json;
 
@@ -85,7 +85,7 @@ async fn staff_hear_of_what_did_not_arrive_until_it_is_mended() {
     let concerns = gather(&*desk.outbox, &desk.sources, &desk.policy, None, now).await.unwrap();
     assert_eq!(
         concerns.iter().map(|c| (c.kind, c.why)).collect::<Vec<_>>(),
-        [(Kind::Person, Why::Undelivered(DeliveryStatus::Undelivered))]
+        [(ConcernKind::Person, Why::Undelivered(DeliveryStatus::Undelivered))]
     );
     assert_eq!(words::of(&concerns[0]).what, "A message to them did not arrive");
     let arrived = [("MessageSid", "SM1"), ("MessageStatus", "delivered")];

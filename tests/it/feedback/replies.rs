@@ -8,7 +8,7 @@ use punctual::digest::gather;
 use punctual::entry::State;
 use punctual::notice::{Occasion, Reason};
 use punctual::outbox::Filter;
-use punctual::staff::{Kind, Why, words};
+use punctual::staff::{ConcernKind, Why, words};
 use serde_json::json;
 
 use super::{HOOK, Practice, TWILIO_TOKEN, created, session};
@@ -163,7 +163,7 @@ async fn what_is_not_understood_is_shown_to_staff_until_somebody_has_read_it() {
     let facts = status(&desk, now).await.unwrap();
     assert_eq!((facts.unread, facts.attention), (4, true));
     let concerns = gather(&*desk.outbox, &desk.sources, &desk.policy, None, now).await.unwrap();
-    let wrote: Vec<_> = concerns.iter().filter(|c| c.kind == Kind::Reply).collect();
+    let wrote: Vec<_> = concerns.iter().filter(|c| c.kind == ConcernKind::Reply).collect();
     let mut whose: Vec<_> = wrote.iter().map(|c| (c.participation.map(|p| p.0), c.contact.clone().unwrap())).collect();
     whose.sort();
     let of = |person| (Some(person), "+1*****0123".to_owned());

@@ -80,7 +80,7 @@ pub(crate) async fn what_staff_told_is_remembered(store: Store) {
     store.outbox.act(&[invite.key], Act::Restore, minute(1)).await.unwrap();
     store.outbox.act(&[invite.key], Act::CancelTold, minute(1)).await.unwrap();
     let known = known(store.outbox.known("clinic", &session).await.unwrap());
-    assert!(known.notices[0].heard() && !known.notices[0].told());
+    assert!(known.notices[0].heard() && !known.notices[0].may_have_been_sent());
     assert_eq!(known.notices[0].facts.as_ref(), Some(&known.facts));
 }
 
@@ -113,7 +113,7 @@ pub(crate) async fn what_is_past_its_use_lapses_and_keeps_its_reason(store: Stor
         expected.push(key);
         assert_eq!((entry.state, entry.reason, entry.next_attempt_at), (State::Lapsed, Some(reason), None), "{was}");
         let known = store.outbox.known("clinic", &[entry.notice.session]).await.unwrap();
-        let told = known.values().flat_map(|k| &k.notices).any(punctual::known::KnownNotice::told);
+        let told = known.values().flat_map(|k| &k.notices).any(punctual::known::KnownNotice::may_have_been_sent);
         assert_eq!(told, was == State::Unknown, "{was}: what is in doubt may have been told");
     }
     lapsed.sort_unstable();

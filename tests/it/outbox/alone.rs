@@ -10,7 +10,7 @@ use punctual::feedback::reply::{AcceptedReply, Changes, reply_key};
 use punctual::feedback::word::Word;
 use punctual::notice::{NoticeKey, Reason};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
-use punctual::outbox::{Begin, ClaimAlone, Lease, Outgoing, Recovered, Returned, Settlement, letter_key};
+use punctual::outbox::{Begin, ClaimAlone, Lease, Outgoing, Recovered, Returned, Settlement, digest_key};
 
 use super::fixture::{Store, accepted, minute, retry, returned, text, unknown};
 
@@ -23,7 +23,7 @@ const USEFUL: i64 = 720;
 async fn waits(store: &Store, kind: Outgoing, at: i64) -> NoticeKey {
     if kind == Outgoing::Letter {
         store.outbox.add_staff_letters(minute(at), minute(at + USEFUL), vec!["front desk".to_owned()]).await.unwrap();
-        return letter_key(minute(at), "front desk");
+        return digest_key(minute(at), "front desk");
     }
     let (key, from) = (reply_key("twilio", "", &format!("SM{at}")), number(at));
     let answer = Some((Answer::Help, "en".to_owned()));
@@ -92,7 +92,7 @@ pub(super) async fn a_letter_is_added_once(store: Store) {
         store.outbox.add_staff_letters(minute(0), minute(USEFUL), to).await.unwrap();
     };
     add(&["b", "a"]).await;
-    let key = letter_key(minute(0), "a");
+    let key = digest_key(minute(0), "a");
     let lease = store.claim_alone(Outgoing::Letter, key, 0).await.unwrap();
     assert!(store.settle_alone(lease, accepted()).await);
     add(&["a", "c"]).await;
@@ -110,7 +110,7 @@ pub(super) async fn a_letter_and_an_answer_are_claimed_once(store: Store) {
         let key = waits(&store, kind, 5).await;
         assert_eq!(store.claim_alone(kind, key, 4).await, None, "it is not due");
         assert_eq!(store.claim_alone(other, key, 5).await, None, "it is none of those");
-        assert_eq!(store.claim_alone(kind, letter_key(minute(9), "nobody"), 5).await, None);
+        assert_eq!(store.claim_alone(kind, digest_key(minute(9), "nobody"), 5).await, None);
         let first = store.claim_alone(kind, key, 5).await.unwrap();
         assert_eq!((first.kind, first.key), (kind, key));
         let by_another = ClaimAlone { owner: "two".to_owned(), ..asked(kind, key, 6) };

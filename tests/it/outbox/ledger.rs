@@ -13,7 +13,7 @@ use punctual::feedback::word::Word;
 use punctual::ledger::{Event, Finding, Link};
 use punctual::notice::{Occasion, Reason};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
-use punctual::outbox::{Acts, FindsAgain, Restored, Retention, Upkeep};
+use punctual::outbox::{Acts, ReplaysAfterRestore, Restored, Retention, Upkeep};
 use punctual::session::{ParticipationId, SessionId};
 use rusqlite::Connection;
 
@@ -264,12 +264,12 @@ async fn starts_held(path: &Path, put: Put) {
     assert!(told.detail.is_some_and(|d| d.contains(&format!("{held} notices held"))), "{put:?}");
     assert_eq!(store.outbox.verify_ledger(None).await.unwrap().findings, [], "{put:?}");
 
-    let found = store.outbox.finds_again("clinic", minute(120)).await.unwrap();
-    assert_eq!(found, FindsAgain::Everybody, "{put:?}: its walks find again what was told");
-    assert_eq!(store.outbox.finds_again("elsewhere", minute(120)).await.unwrap(), FindsAgain::Nobody);
+    let found = store.outbox.replays_after_restore("clinic", minute(120)).await.unwrap();
+    assert_eq!(found, ReplaysAfterRestore::Everybody, "{put:?}: its walks find again what was told");
+    assert_eq!(store.outbox.replays_after_restore("elsewhere", minute(120)).await.unwrap(), ReplaysAfterRestore::Nobody);
     for (at, again) in [(121, true), (130, true), (136, true), (137, false), (200, false)] {
-        let found = store.outbox.finds_again("clinic", minute(at)).await.unwrap();
-        assert_eq!(found == FindsAgain::Everybody, again, "{put:?}, at {at}");
+        let found = store.outbox.replays_after_restore("clinic", minute(at)).await.unwrap();
+        assert_eq!(found == ReplaysAfterRestore::Everybody, again, "{put:?}, at {at}");
         let later = punctual::outbox::Walk { at: minute(at), ..walk(vec![walked(2, "first", Vec::<Change>::new())]) };
         store.outbox.apply(later).await.unwrap();
     }

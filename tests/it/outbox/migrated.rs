@@ -10,7 +10,7 @@ use punctual::entry::State;
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
 use punctual::outbox::{Filter, Queries, Upkeep, Walks};
 use punctual::session::{Presence, SessionId, TakenFor};
-use punctual::source::{ambiguity, json, kept, meaning};
+use punctual::source::{ambiguity, json, meaning, stored};
 use punctual::walk;
 use rusqlite::Connection;
 
@@ -62,8 +62,8 @@ async fn a_store_of_the_release_before_says_the_same_and_tells_nobody_again() {
             stands,
             [(1, listed, None, 1), (2, listed, live, 0), (3, listed, over, 0), (4, listed, off, 0), (5, Presence::Absent, None, 0)]
         );
-        assert!(sessions.iter().all(|s| !s.record.text.contains("Punctual") && kept::session(s).is_some()));
-        assert_eq!(kept::session(&sessions[0]).unwrap().participants.len(), 3, "whoever left is remembered");
+        assert!(sessions.iter().all(|s| !s.record.text.contains("Punctual") && stored::session(s).is_some()));
+        assert_eq!(stored::session(&sessions[0]).unwrap().participants.len(), 3, "whoever left is remembered");
         let also = store.also().await.unwrap();
         assert_eq!((also.len(), also[0].1.record.taken_for), (1, live));
 

@@ -8,7 +8,7 @@ use punctual::entry::{Change, State};
 use punctual::ledger::{Event, Finding};
 use punctual::notice::{Occasion, Reason};
 use punctual::outbox::postgres::{PostgresOutbox, Server};
-use punctual::outbox::{Access, Act, Acts, Feedback, Queries, StoreKey, Upkeep, Walks, letter_key};
+use punctual::outbox::{Access, Act, Acts, Feedback, Queries, StoreKey, Upkeep, Walks, digest_key};
 
 use super::cluster::{Cluster, Proxy, cluster};
 use super::fixture::{Store, accepted, addressed, lease, mail, minute, notice, request, text, walk, walked};
@@ -152,7 +152,7 @@ async fn letters_and_answers_of_the_second_version_stand_in_one_table() {
     let found: Vec<_> = letters.iter().map(|letter| (letter.state, letter.attempts)).collect();
     let (unknown, cancelled) = ((State::Unknown, 3), (State::Cancelled, 2));
     assert_eq!(found, [(State::Waiting, 2), unknown, (State::Accepted, 3), (State::Rejected, 3), cancelled]);
-    assert!(letters.iter().all(|letter| letter.key == letter_key(scheduled_at, &letter.recipient)));
+    assert!(letters.iter().all(|letter| letter.key == digest_key(scheduled_at, &letter.recipient)));
 }
 
 #[test]
@@ -317,8 +317,8 @@ async fn another_database_holds_what_may_have_been_told() {
     assert_eq!(restored.held, 1);
     let held = store.list(&punctual::outbox::Filter { states: vec![State::Held], ..Default::default() }).await.unwrap();
     assert_eq!(held.iter().map(|e| e.reason).collect::<Vec<_>>(), [Some(Reason::Restored)]);
-    let found = store.finds_again("clinic", minute(501)).await.unwrap();
-    assert_eq!(found, punctual::outbox::FindsAgain::Everybody);
+    let found = store.replays_after_restore("clinic", minute(501)).await.unwrap();
+    assert_eq!(found, punctual::outbox::ReplaysAfterRestore::Everybody);
     drop(store);
     let next = open(&cluster.server("second"), Access::Daemon, None).unwrap();
     assert_eq!(next.hold_restored(&[], &[], minute(600)).await.unwrap(), None, "once");

@@ -5,14 +5,14 @@ use punctual::entry::{Change, State};
 use punctual::ledger::Event;
 use punctual::notice::{Notice, Occasion};
 use punctual::outbox::{Claim, ClaimRequest, Returned, Settlement};
-use punctual::receipt::{About, DeliveryStatus, Receipt, Received};
+use punctual::receipt::{DeliveryStatus, Receipt, ReceiptTarget, Received};
 use punctual::session::RawContact;
 use punctual::suppression::{SaidBy, Suppression, suppression_key};
 
 use super::fixture::{START, Store, addressed, begin, lease, mail, minute, request, text, unknown, walk, walked};
 
 fn of(notice: &Notice, status: DeliveryStatus) -> Receipt {
-    Receipt { about: About::Notice(notice.key), status, detail: None, remember: None, recipient: None }
+    Receipt { about: ReceiptTarget::Notice(notice.key), status, detail: None, remember: None, recipient: None }
 }
 
 fn accepted(reference: &str) -> Settlement {
@@ -52,17 +52,20 @@ pub(super) async fn a_receipt_is_found_by_either_reference(store: Store) {
     let (notice, claim) = store.text_in_doubt(Occasion::Invite).await;
     store.settle(2, &claim, accepted("SM1")).await;
     assert_eq!(store.receive(3, of(&notice, DeliveryStatus::Sent)).await, Received::Noted(notice.key));
-    let by_provider = Receipt { about: About::Reference("SM1".to_owned(), minute(-60)), ..of(&notice, DeliveryStatus::Delivered) };
+    let by_provider = Receipt { about: ReceiptTarget::Reference("SM1".to_owned(), minute(-60)), ..of(&notice, DeliveryStatus::Delivered) };
     assert_eq!(store.receive(4, by_provider.clone()).await, Received::Noted(notice.key));
     assert_eq!(store.receive(5, by_provider).await, Received::Known(notice.key), "the same again");
     assert_eq!(store.receive(6, of(&notice, DeliveryStatus::Undelivered)).await, Received::Known(notice.key), "it goes not back");
-    let strange = Receipt { about: About::Reference("SM2".to_owned(), minute(-60)), ..of(&notice, DeliveryStatus::Delivered) };
+    let strange = Receipt { about: ReceiptTarget::Reference("SM2".to_owned(), minute(-60)), ..of(&notice, DeliveryStatus::Delivered) };
     assert_eq!(store.receive(7, strange).await, Received::Unmatched);
-    let by = |reference: &str| About::Reference(reference.to_owned(), minute(-60));
+    let by = |reference: &str| ReceiptTarget::Reference(reference.to_owned(), minute(-60));
     let other = addressed(2, Occasion::Invite, 0, text(2)).key;
-    for (about, whose) in
-        [(by("SM1"), Some(notice.key)), (by("SM2"), None), (About::Notice(notice.key), Some(notice.key)), (About::Notice(other), None)]
-    {
+    for (about, whose) in [
+        (by("SM1"), Some(notice.key)),
+        (by("SM2"), None),
+        (ReceiptTarget::Notice(notice.key), Some(notice.key)),
+        (ReceiptTarget::Notice(other), None),
+    ] {
         assert_eq!(store.outbox.whose(&about).await.unwrap(), whose, "{about:?}");
     }
     let delivery = store.outbox.deliveries(notice.key).await.unwrap().0.remove(0);
@@ -221,8 +224,10 @@ pub(super) async fn a_bounce_is_remembered_of_the_mailbox_that_it_names(store: S
     store.outbox.begin(vec![begin(&claim, 4)]).await.unwrap();
     assert!(store.outbox.doubt(lease(&claim), claim.revision, chrono::TimeDelta::minutes(1)).await.unwrap());
     store.settle(5, &claim, accepted("4F1A23")).await;
-    let theirs =
-        Receipt { about: About::Notice(notice.key), ..bounce(&mail("RAY.chalk").expose().to_uppercase(), DeliveryStatus::Undelivered) };
+    let theirs = Receipt {
+        about: ReceiptTarget::Notice(notice.key),
+        ..bounce(&mail("RAY.chalk").expose().to_uppercase(), DeliveryStatus::Undelivered)
+    };
     store.receive(6, theirs).await;
     assert_eq!(store.outbox.suppressed().await.unwrap().len(), 1);
 }
@@ -235,7 +240,7 @@ pub(super) async fn an_id_that_is_used_again_means_the_latest(store: Store) {
     store.outbox.apply(walk(vec![walked(1, "first", vec![Change::Add(new.clone())])])).await.unwrap();
     let claim = store.claim_text(6).await;
     store.settle(7, &claim, accepted("17")).await;
-    let by = |since| Receipt { about: About::Reference("17".to_owned(), minute(since)), ..of(&old, DeliveryStatus::Delivered) };
+    let by = |since| Receipt { about: ReceiptTarget::Reference("17".to_owned(), minute(since)), ..of(&old, DeliveryStatus::Delivered) };
     assert_eq!(store.receive(8, by(-60)).await, Received::Noted(new.key));
     assert_eq!(store.receive(9, by(30)).await, Received::Unmatched, "both are too old");
 }

@@ -5,7 +5,7 @@ use punctual::entry::Change;
 use punctual::feedback::answer::Answer;
 use punctual::feedback::reply::{AcceptedReply, Changes, ForStaff, OpenSession, Written, reply_key};
 use punctual::feedback::word::Word;
-use punctual::known::Answered;
+use punctual::known::RsvpOverride;
 use punctual::notice::Occasion;
 use punctual::outbox::{ClaimRequest, Retention, Settlement, WalkedSession};
 use punctual::session::stored::Touch;
@@ -45,7 +45,7 @@ fn place() -> ParticipantRef {
 }
 
 fn declined(id: &str) -> AcceptedReply {
-    let answered = Answered { says: Rsvp::Declined, over: Rsvp::Unknown };
+    let answered = RsvpOverride { says: Rsvp::Declined, over: Rsvp::Unknown };
     taken(id, Word::No, Changes::Rsvp(place(), answered), Answer::Declined)
 }
 
@@ -171,7 +171,7 @@ pub(super) async fn an_rsvp_is_kept_and_plans_the_session_again(store: Store) {
     let before = revision().await;
     store.hear(0, declined("SM1")).await;
     let rsvp = async || store.outbox.known("clinic", &[SessionId(1)]).await.unwrap()[&(SessionId(1), ParticipationId(11))].rsvp;
-    assert_eq!(rsvp().await, Some(Answered { says: Rsvp::Declined, over: Rsvp::Unknown }));
+    assert_eq!(rsvp().await, Some(RsvpOverride { says: Rsvp::Declined, over: Rsvp::Unknown }));
     assert_ne!(revision().await, before, "so that the next walk plans it again");
     store.outbox.apply(walk(vec![walked(1, "first", Vec::new())])).await.unwrap();
     assert!(rsvp().await.is_some(), "a walk leaves it");

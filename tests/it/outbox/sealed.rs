@@ -10,7 +10,7 @@ use punctual::entry::Change;
 use punctual::feedback::answer::Answer;
 use punctual::feedback::reply::{AcceptedReply, Changes, ForStaff, reply_key};
 use punctual::feedback::word::Word;
-use punctual::guard::{GuardKind, Member, Noted, Standing};
+use punctual::guard::{GuardKind, GuardStanding, Member, Noted};
 use punctual::ledger::Event;
 use punctual::notice::Occasion;
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
@@ -54,7 +54,8 @@ pub(super) async fn fill(outbox: impl Outbox + 'static) {
     };
     let mut all = walk(vec![of(1, &mail), of(2, &text)]);
     let says = "guarded-digest".to_owned();
-    let member = Member { session: SessionId(1), kind: GuardKind::Codes, people: 1, says, since: minute(0), standing: Standing::Waiting };
+    let member =
+        Member { session: SessionId(1), kind: GuardKind::Codes, people: 1, says, since: minute(0), standing: GuardStanding::Waiting };
     all.guard.joins.push(member);
     store.outbox.apply(all).await.unwrap();
     let claim = store.claim_one(0).await;

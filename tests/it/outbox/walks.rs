@@ -2,12 +2,12 @@
 
 use chrono::TimeDelta;
 use punctual::entry::{Change, State};
-use punctual::guard::{GuardChange, GuardKind, GuardSet, Member, Passed, Standing, Verdict};
+use punctual::guard::{GuardChange, GuardKind, GuardSet, GuardStanding, Member, Passed, Verdict};
 use punctual::known::Known;
 use punctual::ledger::Event;
 use punctual::notice::{Occasion, Omission, Reason};
 use punctual::outbox::{Act, Applied, Filter, Retention, Returned, SeenSession, Walk, WalkedSession};
-use punctual::receipt::{About, DeliveryStatus, Receipt, Received};
+use punctual::receipt::{DeliveryStatus, Receipt, ReceiptTarget, Received};
 use punctual::session::stored::{Also, Departed, Touch};
 use punctual::session::{Fault, ParticipationId, Presence, Role, SessionId, SourceRecord, TakenFor};
 
@@ -265,7 +265,7 @@ pub(crate) async fn what_nobody_said_counts_as_no_snapshot(store: Store) {
 
 fn member(session: i64, kind: GuardKind, says: &str, since: i64) -> Member {
     let (session, says, since) = (SessionId(session), says.to_owned(), minute(since));
-    Member { session, kind, people: 2, says, since, standing: Standing::Waiting }
+    Member { session, kind, people: 2, says, since, standing: GuardStanding::Waiting }
 }
 
 /// What waits, in short.
@@ -313,7 +313,7 @@ pub(crate) async fn what_an_operator_decides_is_done_by_the_next_walk(store: Sto
     assert_eq!(outbox.decide_guard(Verdict::Reject, None, Some("another"), minute(3)).await.unwrap(), 0);
     assert_eq!(replans().await, [false, false]);
     assert_eq!(outbox.decide_guard(Verdict::Reject, Some("jane"), None, minute(3)).await.unwrap(), 1, "sessions, but for the clocks");
-    use Standing::{Accepted, Rejected, Waiting};
+    use GuardStanding::{Accepted, Rejected, Waiting};
     let rejected = [(1, GuardKind::Codes, Rejected), (1, GuardKind::Moved, Rejected), (2, GuardKind::Clocks, Waiting)];
     assert_eq!((standings().await.as_slice(), replans().await), (&rejected[..], [true, false]));
     assert_eq!(waiting(&store).await, [(2, GuardKind::Clocks, 1)]);
@@ -436,7 +436,7 @@ pub(crate) async fn whatever_happens_to_a_session_touches_it(store: Store) {
             _ => {
                 let claim = store.doubt_one(0).await;
                 assert!(store.settle(1, &claim, unknown(None)).await);
-                let about = About::Notice(invite.key);
+                let about = ReceiptTarget::Notice(invite.key);
                 let receipt = Receipt { about, status: DeliveryStatus::Delivered, detail: None, remember: None, recipient: None };
                 assert_eq!(store.outbox.receive(minute(2), receipt).await.unwrap(), Received::Noted(invite.key));
             }

@@ -12,7 +12,7 @@ use punctual::desk::Desk;
 use punctual::feedback::{DeliveryReport, Reply};
 use punctual::outbox::memory::MemoryOutbox;
 use punctual::render::Renderer;
-use punctual::source::push::Offer;
+use punctual::source::push::PushedBody;
 use punctual::web::{self, AppState, Declined, Intake, Limits, Settings, ShowNames, hook, push::Receipt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -29,7 +29,7 @@ struct Yes {
 
 #[async_trait]
 impl Intake for Yes {
-    async fn push(&self, _: &str, _: Offer) -> Result<Receipt, Declined> {
+    async fn push(&self, _: &str, _: PushedBody) -> Result<Receipt, Declined> {
         Ok(Receipt { sessions: 0, planned: 0, added: 0, moved: 0, ended: 0, guarded: 0, faults: Vec::new() })
     }
 

@@ -2,7 +2,7 @@
 
 use mailparse::{MailHeaderMap, ParsedMail};
 use punctual::notice::Occasion;
-use punctual::render::look::{Color, Logo, Look};
+use punctual::render::look::{Color, Logo, MailLook};
 use punctual::render::{RenderError, Renderer, Settings};
 
 use super::templates::with_templates;
@@ -11,8 +11,8 @@ use super::{Case, LOCALES, at, bytes, email, golden, kinds, settings};
 const LOGO: &[u8] = include_bytes!("logo.png");
 const CAMERA: &str = "https://elmstreet.example/camera";
 
-pub(super) fn own_look() -> Look {
-    Look {
+pub(super) fn own_look() -> MailLook {
+    MailLook {
         logo: Some(Logo::read(LOGO.to_vec()).unwrap().into()),
         color: Some(Color::parse("#7a1fa2").unwrap()),
         footer: vec!["12 Elm Street, Springfield".to_owned(), "Licensed since 1998".to_owned()],
@@ -113,7 +113,7 @@ fn what_is_hidden_beside_the_logo_is_found() {
 fn a_footer_holds_nobodys_mail() {
     let footer = vec!["Desk: Robin".to_owned(), "Gondor Building".to_owned()];
     let (_dir, settings) = with_templates(&[("en-US/invite/subject.txt", "{{ session.topic }}")]);
-    let renderer = Renderer::new(Settings { look: Look { footer, ..own_look() }, ..settings }).unwrap();
+    let renderer = Renderer::new(Settings { look: MailLook { footer, ..own_look() }, ..settings }).unwrap();
     let mut case = Case::new(Occasion::Invite, "en-US");
     case.session.participants[2].name = punctual::contact::PersonName::clean("Robin Gondor");
     assert!(case.render(&renderer).is_ok());

@@ -305,7 +305,7 @@ async fn a_code_that_was_used_is_used_after_a_restart() {
     // (As the log-in does: who_came_who_went_and_who_was_refused_is_in_the_ledger.)
     store.record_event(WallClock.now(), Event::LogIn, "jane").await.unwrap();
     drop(store);
-    let access = access::Access {
+    let access = access::AccessList {
         user: [("jane", UserRole::Operator), ("victor", UserRole::Viewer)]
             .map(|(name, role)| User {
                 name: name.parse().unwrap(),

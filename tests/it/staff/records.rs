@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use punctual::clock::{Clock, WallClock};
 use punctual::contact::{Address, EmailAddress};
 use punctual::outbox::Settlement;
-use punctual::receipt::{About, DeliveryStatus, Receipt};
+use punctual::receipt::{DeliveryStatus, Receipt, ReceiptTarget};
 use punctual::suppression::Suppression;
 use serde_json::json;
 
@@ -139,7 +139,7 @@ async fn a_sent_message_says_what_became_of_it() {
     let key = office.ended(Settlement::Accepted { reply: "250 queued".to_owned(), reference: None }).await;
     let mut victor = office.logged_in("victor").await;
     let (page, notice) = (format!("/notices/{key}"), |status, detail: Option<&str>| Receipt {
-        about: About::Notice(key),
+        about: ReceiptTarget::Notice(key),
         status,
         detail: detail.map(str::to_owned),
         remember: None,

@@ -12,7 +12,7 @@ use crate::feedback::reply::{AcceptedReply, OpenSession, PendingAnswer, Written}
 use crate::ledger::{Event, LedgerRow};
 use crate::notice::NoticeKey;
 use crate::outbox::{Feedback, Filter, Result};
-use crate::receipt::{About, Receipt, Received, Undelivered};
+use crate::receipt::{Receipt, ReceiptTarget, Received, Undelivered};
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression};
 
 #[async_trait]
@@ -40,7 +40,7 @@ impl Feedback for MemoryOutbox {
         Ok(removed)
     }
 
-    async fn whose(&self, about: &About) -> Result<Option<NoticeKey>> {
+    async fn whose(&self, about: &ReceiptTarget) -> Result<Option<NoticeKey>> {
         Ok(self.tables().about(about))
     }
 

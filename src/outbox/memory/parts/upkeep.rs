@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::super::MemoryOutbox;
-use crate::ledger::{Anchor, Event, LedgerRow, Verified, Walker};
+use crate::ledger::{Anchor, ChainReader, Event, LedgerRow, Verified};
 use crate::outbox::attempted::Row;
-use crate::outbox::{Alert, Purged, Result, Retention, StaffLetter, Upkeep};
+use crate::outbox::{Alert, DigestDelivery, Purged, Result, Retention, Upkeep};
 
 #[async_trait]
 impl Upkeep for MemoryOutbox {
@@ -14,7 +14,7 @@ impl Upkeep for MemoryOutbox {
         Ok(self.reference_key)
     }
 
-    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>> {
+    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<DigestDelivery>> {
         Ok(self.tables().staff_letters(scheduled_at))
     }
 
@@ -47,7 +47,7 @@ impl Upkeep for MemoryOutbox {
 
     async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified> {
         let tables = self.tables();
-        let mut walker = Walker::new(tables.checkpoint, anchor);
+        let mut walker = ChainReader::new(tables.checkpoint, anchor);
         tables.ledger.iter().for_each(|row| walker.step(row));
         Ok(walker.end(tables.head.seq))
     }

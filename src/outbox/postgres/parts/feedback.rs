@@ -12,7 +12,7 @@ use crate::feedback::reply::{AcceptedReply, OpenSession, PendingAnswer, Written}
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
 use crate::outbox::{Feedback, Result};
-use crate::receipt::{About, Receipt, Received, Undelivered};
+use crate::receipt::{Receipt, ReceiptTarget, Received, Undelivered};
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression};
 
 #[async_trait]
@@ -44,7 +44,7 @@ impl Feedback for PostgresOutbox {
         self.writer.write("unsuppress", unsuppress).await
     }
 
-    async fn whose(&self, about: &About) -> Result<Option<NoticeKey>> {
+    async fn whose(&self, about: &ReceiptTarget) -> Result<Option<NoticeKey>> {
         let about = about.clone();
         self.readers.read("whose", async move |db| receipt::whose(db, &about).await).await
     }

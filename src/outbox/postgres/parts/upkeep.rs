@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::super::db::Tx;
-use super::super::open::Origin;
 use super::super::{PostgresOutbox, alert, chains, history, open, outgoing, restore, retention, visit};
 use crate::access::logins::KeptLogin;
 use crate::ledger::{Anchor, Event, Verified};
-use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, Scheduled, StaffLetter, Upkeep};
+use crate::outbox::origin::StoreOrigin;
+use crate::outbox::{Acts, Alert, DigestDelivery, Purged, Restored, Result, Retention, Scheduled, Upkeep};
 
 #[async_trait]
 impl Upkeep for PostgresOutbox {
@@ -18,7 +18,7 @@ impl Upkeep for PostgresOutbox {
         self.readers.read("reference_key", async |db| open::reference_key(db).await).await
     }
 
-    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>> {
+    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<DigestDelivery>> {
         self.readers.read("staff_letters", async move |db| outgoing::letters(db, scheduled_at).await).await
     }
 
@@ -58,11 +58,11 @@ impl Upkeep for PostgresOutbox {
 
     async fn hold_restored(&self, sources: &[String], letters: &[Scheduled], now: DateTime<Utc>) -> Result<Option<Restored>> {
         let origin = *self.origin.lock().unwrap_or_else(PoisonError::into_inner);
-        let Origin::Copy(since) = origin else { return Ok(None) };
+        let StoreOrigin::Copy(since) = origin else { return Ok(None) };
         let (sources, letters, lineage) = (sources.to_vec(), letters.to_vec(), self.lineage.clone());
         let hold = async move |tx: &Tx<'_>| restore::restored(tx, (since, &lineage), (&sources, &letters), now).await;
         let held = self.writer.write("hold_restored", hold).await?;
-        *self.origin.lock().unwrap_or_else(PoisonError::into_inner) = Origin::Own;
+        *self.origin.lock().unwrap_or_else(PoisonError::into_inner) = StoreOrigin::Own;
         Ok(Some(held))
     }
 

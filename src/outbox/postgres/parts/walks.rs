@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::super::{PostgresOutbox, guard, known, query, restore, sources, walk};
 use crate::guard::{GuardRow, Verdict};
 use crate::known::KnownMap;
-use crate::outbox::{Applied, FindsAgain, NotedSession, Rest, Result, Seen, SeenSession, SourceRow, StoreError, Walk, Walks};
+use crate::outbox::{Applied, NotedSession, ReplaysAfterRestore, Rest, Result, Seen, SeenSession, SourceRow, StoreError, Walk, Walks};
 use crate::session::SessionId;
 use crate::session::stored::{Also, StoredSession};
 
@@ -105,8 +105,8 @@ impl Walks for PostgresOutbox {
         self.writer.write("absences_anew", async |tx| walk::absences_anew(tx).await).await
     }
 
-    async fn finds_again(&self, source: &str, now: DateTime<Utc>) -> Result<FindsAgain> {
+    async fn replays_after_restore(&self, source: &str, now: DateTime<Utc>) -> Result<ReplaysAfterRestore> {
         let source = source.to_owned();
-        self.readers.read("finds_again", async move |db| restore::finds_again(db, &source, now).await).await
+        self.readers.read("replays_after_restore", async move |db| restore::replays_after_restore(db, &source, now).await).await
     }
 }

@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::super::migrate::VERSION;
-use super::super::restore::{self, Origin};
+use super::super::restore;
 use super::super::tx::Tx;
-use super::super::{SqliteOutbox, acting, admit, alert, history, mark, outgoing, retention, visit};
+use super::super::{SqliteOutbox, acting, admit, alert, history, outgoing, retention, visit, watermark};
 use crate::access::logins::KeptLogin;
 use crate::ledger::{Anchor, Event, Verified};
 use crate::outbox::attempted::Row;
-use crate::outbox::{Acts, Alert, Purged, Restored, Result, Retention, Scheduled, StaffLetter, StoreError, Upkeep};
+use crate::outbox::origin::StoreOrigin;
+use crate::outbox::{Acts, Alert, DigestDelivery, Purged, Restored, Result, Retention, Scheduled, StoreError, Upkeep};
 
 #[async_trait]
 impl Upkeep for SqliteOutbox {
@@ -20,7 +21,7 @@ impl Upkeep for SqliteOutbox {
         self.readers.read("reference_key", admit::reference_key).await
     }
 
-    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<StaffLetter>> {
+    async fn staff_letters(&self, scheduled_at: DateTime<Utc>) -> Result<Vec<DigestDelivery>> {
         self.readers.read("staff_letters", move |c| outgoing::letters(c, scheduled_at)).await
     }
 
@@ -56,7 +57,7 @@ impl Upkeep for SqliteOutbox {
 
     async fn verify_ledger(&self, anchor: Option<Anchor>) -> Result<Verified> {
         // What a command adds while this runs is seen by neither: the mark is read first.
-        let noted = mark::read(&self.path);
+        let noted = watermark::read(&self.path);
         self.readers
             .read("verify_ledger", move |c| {
                 let (against, mark) = match anchor {
@@ -74,16 +75,16 @@ impl Upkeep for SqliteOutbox {
 
     async fn hold_restored(&self, sources: &[String], letters: &[Scheduled], now: DateTime<Utc>) -> Result<Option<Restored>> {
         let origin = *self.origin.lock().unwrap_or_else(PoisonError::into_inner);
-        let Origin::Copy(since) = origin else { return Ok(None) };
+        let StoreOrigin::Copy(since) = origin else { return Ok(None) };
         let (sources, letters) = (sources.to_vec(), letters.to_vec());
         let restored = self.writer.write("hold_restored", move |c| restore::hold(c, since, (&sources, &letters), now)).await?;
-        *self.origin.lock().unwrap_or_else(PoisonError::into_inner) = Origin::Own;
+        *self.origin.lock().unwrap_or_else(PoisonError::into_inner) = StoreOrigin::Own;
         self.mark().await?;
         Ok(Some(restored))
     }
 
     async fn mark(&self) -> Result<Option<Anchor>> {
-        if *self.origin.lock().unwrap_or_else(PoisonError::into_inner) != Origin::Own {
+        if *self.origin.lock().unwrap_or_else(PoisonError::into_inner) != StoreOrigin::Own {
             return Ok(None);
         }
         let (path, last) = (self.path.clone(), Arc::clone(&self.mark));
@@ -94,7 +95,7 @@ impl Upkeep for SqliteOutbox {
             if last.as_ref() == Some(&mark) {
                 return Ok(Ok(head));
             }
-            Ok(mark::write(&path, &mark).map(|()| *last = Some(mark)).map(|()| head))
+            Ok(watermark::write(&path, &mark).map(|()| *last = Some(mark)).map(|()| head))
         });
         marked.await?.map_err(|cause| StoreError { action: "mark".to_owned(), cause })
     }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::super::{SqliteOutbox, guard, known, query, restore, sources, walk};
 use crate::guard::{GuardRow, Verdict};
 use crate::known::KnownMap;
-use crate::outbox::{Applied, FindsAgain, NotedSession, Rest, Result, Seen, SeenSession, SourceRow, StoreError, Walk, Walks};
+use crate::outbox::{Applied, NotedSession, ReplaysAfterRestore, Rest, Result, Seen, SeenSession, SourceRow, StoreError, Walk, Walks};
 use crate::session::SessionId;
 use crate::session::stored::{Also, StoredSession};
 
@@ -105,8 +105,8 @@ impl Walks for SqliteOutbox {
         self.writer.write("absences_anew", |c| walk::absences_anew(c)).await
     }
 
-    async fn finds_again(&self, source: &str, now: DateTime<Utc>) -> Result<FindsAgain> {
+    async fn replays_after_restore(&self, source: &str, now: DateTime<Utc>) -> Result<ReplaysAfterRestore> {
         let source = source.to_owned();
-        self.readers.read("finds_again", move |c| restore::finds_again(c, &source, now)).await
+        self.readers.read("replays_after_restore", move |c| restore::replays_after_restore(c, &source, now)).await
     }
 }

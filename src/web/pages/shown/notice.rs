@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::session::{Called, Named, People, Showing};
 use super::{Moment, capital, moment, tone};
 use crate::contact::Channel;
-use crate::desk::notices::Opened;
+use crate::desk::notices::OpenedNotice;
 use crate::desk::outage::is_overdue;
 use crate::desk::why::{NoticeHistory, Said};
 use crate::desk::{what, words};
@@ -100,7 +100,7 @@ impl NoticeRow {
     }
 
     /// Of a message that was sent: it is headed by what became of it, where somebody said so.
-    pub(in crate::web::pages) fn after(mut self, Opened { entry, shown, .. }: &Opened, office: &AppState) -> Self {
+    pub(in crate::web::pages) fn after(mut self, OpenedNotice { entry, shown, .. }: &OpenedNotice, office: &AppState) -> Self {
         let last = shown.deliveries.last().filter(|_| entry.state == State::Accepted);
         let Some((last, status)) = last.and_then(|last| Some((last, last.receipt?))) else { return self };
         let channel = entry.notice.address.channel();
@@ -177,7 +177,7 @@ impl ShownAttempt {
 }
 
 /// One decision of the planner.
-pub(in crate::web::pages) struct Decided {
+pub(in crate::web::pages) struct PlannerDecision {
     pub what: String,
     pub verdict: &'static str,
     pub due: Option<Moment>,
@@ -186,7 +186,7 @@ pub(in crate::web::pages) struct Decided {
     pub detail: Option<String>,
 }
 
-impl Decided {
+impl PlannerDecision {
     pub(in crate::web::pages) fn of(said: &Said, office: &AppState) -> Self {
         let due = said.due_at.as_ref().and_then(|at| at.parse::<DateTime<Utc>>().ok());
         Self {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::{Moment, Trouble, capital, moment, role, tone, zone_name};
+use super::{Moment, NotReached, capital, moment, role, tone, zone_name};
 use crate::contact::PersonName;
 use crate::desk::people::{Contacts, Who};
 use crate::desk::{agenda, unreachable, words};
@@ -98,7 +98,7 @@ pub(in crate::web::pages) struct SessionCard {
 }
 
 impl SessionCard {
-    pub(in crate::web::pages) fn of(entry: &agenda::Entry, showing: Showing<'_>) -> Self {
+    pub(in crate::web::pages) fn of(entry: &agenda::AgendaEntry, showing: Showing<'_>) -> Self {
         let people: Vec<PersonCard> = entry.people.iter().map(|p| PersonCard::of(p, entry, showing)).collect();
         let needs =
             !entry.faults.is_empty() || people.iter().any(|p| p.trouble.is_some() || p.steps.iter().any(|s| s.tone == "bad" && !p.over));
@@ -123,7 +123,7 @@ impl SessionCard {
     }
 }
 
-fn title(entry: &agenda::Entry, showing: Showing<'_>) -> String {
+fn title(entry: &agenda::AgendaEntry, showing: Showing<'_>) -> String {
     let named = |role: Role| entry.people.iter().filter(move |p| p.role == role).filter_map(|p| showing.name(&p.name));
     let (host, guests): (Option<String>, Vec<String>) = (named(Role::Host).next(), named(Role::Participant).collect());
     let guests = match guests.len() {
@@ -139,11 +139,11 @@ fn title(entry: &agenda::Entry, showing: Showing<'_>) -> String {
 }
 
 /// How many of those whom we tell were told, and how that is meant.
-fn sum(entry: &agenda::Entry) -> (String, &'static str) {
+fn sum(entry: &agenda::AgendaEntry) -> (String, &'static str) {
     if entry.cancelled {
         return ("Cancelled".to_owned(), "quiet");
     }
-    let ours: Vec<&agenda::Person> = entry.people.iter().filter(|p| !p.told_elsewhere).collect();
+    let ours: Vec<&agenda::AgendaPerson> = entry.people.iter().filter(|p| !p.told_elsewhere).collect();
     let told = ours.iter().filter(|p| p.steps.iter().any(|s| s.state == Some(State::Accepted) && s.lost.is_none())).count();
     match (told, ours.len()) {
         (_, 0) => ("Told by their host".to_owned(), "quiet"),
@@ -174,16 +174,16 @@ pub(in crate::web::pages) struct PersonCard {
     pub local: Option<Moment>,
     /// `Los Angeles`
     pub zone: String,
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<NotReached>,
     pub steps: Vec<Chip>,
 }
 
 impl PersonCard {
-    pub(in crate::web::pages) fn of(person: &agenda::Person, entry: &agenda::Entry, showing: Showing<'_>) -> Self {
+    pub(in crate::web::pages) fn of(person: &agenda::AgendaPerson, entry: &agenda::AgendaEntry, showing: Showing<'_>) -> Self {
         let zone = person.zone.as_ref();
         let theirs = zone.filter(|z| z.local(entry.start).civil != showing.office.zone.local(entry.start).civil);
         let name = showing.name(&person.name);
-        let trouble = person.against.as_ref().map(|(reason, detail)| Trouble::of(reason, detail.as_ref()));
+        let trouble = person.against.as_ref().map(|(reason, detail)| NotReached::of(reason, detail.as_ref()));
         Self {
             id: person.id.0,
             named: name.is_some(),
@@ -212,7 +212,7 @@ impl PersonCard {
 }
 
 /// What is not told for the one reason that stands above it anyway.
-fn is_said(step: &agenda::Step, person: &agenda::Person) -> bool {
+fn is_said(step: &agenda::AgendaStep, person: &agenda::AgendaPerson) -> bool {
     let above = person.against.as_ref().map(|(reason, _)| reason.as_str());
     step.key.is_none() && step.reason.is_some_and(|reason| above == Some(reason.as_str()))
 }
@@ -254,7 +254,7 @@ pub(in crate::web::pages) struct Chip {
 }
 
 impl Chip {
-    fn of(step: &agenda::Step, showing: Showing<'_>) -> Self {
+    fn of(step: &agenda::AgendaStep, showing: Showing<'_>) -> Self {
         let at = step.at.map(|at| showing.at(at));
         let lost = step.lost.map(|channel| words::delivery(DeliveryStatus::Undelivered, channel));
         let bad = lost.or(step.overdue.then_some(words::OVERDUE));
@@ -304,7 +304,7 @@ pub(in crate::web::pages) struct Unreached {
     pub who: Option<Named>,
     pub start: Option<Moment>,
     pub call: Option<Call>,
-    pub trouble: Trouble,
+    pub trouble: NotReached,
     /// Somebody called them: who, when, and what they noted.
     pub called: Option<Called>,
 }
@@ -326,7 +326,7 @@ impl Unreached {
             who: place.map(|place| Named::of(place, people, showing)),
             start: row.start.as_ref().and_then(|start| start.parse::<DateTime<Utc>>().ok()).map(|at| showing.at(at)),
             call: who.filter(|_| showing.names).map(|who| Call::of(&who.contacts)),
-            trouble: Trouble::of(&row.reason, row.detail.as_ref()),
+            trouble: NotReached::of(&row.reason, row.detail.as_ref()),
             called: None,
         }
     }

@@ -7,7 +7,7 @@ use crate::render::{Parts, RenderError, Rendered};
 
 #[derive(Template)]
 #[template(path = "web/template.html")]
-pub(super) struct Edit {
+pub(super) struct EditPage {
     pub frame: Frame,
     /// Its path: `en-US/invite/sms.txt`.
     pub file: String,
@@ -38,7 +38,7 @@ pub(super) struct Edit {
     pub saved: bool,
     /// Why it was not saved: a problem in each line.
     pub refusal: Option<String>,
-    pub seen: Seen,
+    pub seen: TemplateCheck,
 }
 
 /// What a template said before.
@@ -50,15 +50,15 @@ pub(super) struct Earlier {
 }
 
 /// What the text would make.
-pub(super) struct Seen {
+pub(super) struct TemplateCheck {
     /// Why nothing can be made of it.
     pub problems: Vec<String>,
-    pub sample: Option<Sample>,
+    pub sample: Option<SampleMessages>,
 }
 
 /// Messages to somebody invented.
 #[derive(Default)]
-pub(super) struct Sample {
+pub(super) struct SampleMessages {
     pub subject: Option<String>,
     pub text: Option<String>,
     /// Shown in a frame of its own.
@@ -70,7 +70,7 @@ pub(super) struct Sample {
     pub problems: Vec<String>,
 }
 
-impl Sample {
+impl SampleMessages {
     pub(super) fn take(&mut self, made: Result<Rendered, RenderError>) {
         match made.map(|rendered| rendered.parts) {
             Ok(Parts::Email { subject, text, html, .. }) => {

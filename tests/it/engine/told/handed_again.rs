@@ -1,7 +1,7 @@
 //! What staff hand over again says what holds, or they hear at once that it does not.
 
 use punctual::contact::Address;
-use punctual::desk::resend::{Answer, Wish, resend};
+use punctual::desk::resend::{ResendRequest, ResendResult, resend};
 use punctual::known::resend::Resent;
 
 use super::*;
@@ -26,16 +26,16 @@ async fn what_holds_no_more_is_refused_at_once() {
         }
         let (before, rows) = (world.sent(), world.entries().await.len());
         let desk = Desk { outbox: Arc::clone(&world.outbox), policy: Arc::clone(&world.policy), sources: vec!["sessions".to_owned()] };
-        let wish = Wish { keys: vec![invite], ..Wish::default() };
+        let wish = ResendRequest { keys: vec![invite], ..ResendRequest::default() };
         let answers = resend(&desk, &wish, world.clock_now()).await.unwrap();
         let answer = answers[0].1;
         match reason {
             Some(reason) => {
-                assert_eq!(answer, Answer::Against(reason), "{what}");
+                assert_eq!(answer, ResendResult::Against(reason), "{what}");
                 assert!(answer.refusal().is_some() && answer.in_words().is_some(), "{what}");
                 assert_eq!(world.entries().await.len(), rows, "{what}: nothing is added");
             }
-            None => assert!(matches!(answer, Answer::Store(Resent::As(_))), "{what}: {answer:?}"),
+            None => assert!(matches!(answer, ResendResult::Store(Resent::As(_))), "{what}: {answer:?}"),
         }
         world.once().await;
         assert_eq!(world.sent() - before, usize::from(reason.is_none()), "{what}");
@@ -53,8 +53,8 @@ async fn an_invite_goes_again_after_a_reminder() {
     assert_eq!(world.sent(), 2, "invite and reminder");
     world.set("2026-11-25T16:00:00Z");
     let desk = Desk { outbox: Arc::clone(&world.outbox), policy: Arc::clone(&world.policy), sources: vec!["sessions".to_owned()] };
-    let answers = resend(&desk, &Wish { keys: vec![invite], ..Wish::default() }, world.clock_now()).await.unwrap();
-    assert!(matches!(answers[0].1, Answer::Store(Resent::As(_))), "{:?}", answers[0].1);
+    let answers = resend(&desk, &ResendRequest { keys: vec![invite], ..ResendRequest::default() }, world.clock_now()).await.unwrap();
+    assert!(matches!(answers[0].1, ResendResult::Store(Resent::As(_))), "{:?}", answers[0].1);
     world.once().await;
     assert_eq!(world.sent(), 3, "{:?}", world.states().await);
 }
@@ -67,9 +67,9 @@ async fn what_changes_while_it_goes_elsewhere_is_told_where_it_was_told_first() 
     world.set("2026-11-24T10:00:00Z");
     let desk = Desk { outbox: Arc::clone(&world.outbox), policy: Arc::clone(&world.policy), sources: vec!["sessions".to_owned()] };
     let to = Address::restore(Channel::Email, "mother@example.org");
-    let wish = Wish { keys: vec![invite], to: Some(to), ..Wish::default() };
+    let wish = ResendRequest { keys: vec![invite], to: Some(to), ..ResendRequest::default() };
     let answer = resend(&desk, &wish, world.clock_now()).await.unwrap()[0].1;
-    assert!(matches!(answer, Answer::Store(Resent::As(_))), "{answer:?}");
+    assert!(matches!(answer, ResendResult::Store(Resent::As(_))), "{answer:?}");
     let then = changed(|s| s["Participants"][0]["ConnectCode"] = json!(444_555_666));
     for now in ["2026-11-24T10:00:00Z", "2026-11-24T10:03:00Z", "2026-11-24T10:06:00Z"] {
         world.set(now);
@@ -112,8 +112,8 @@ async fn goes_by_night(quiet: &str, moved: &str, what: &str) {
     assert_eq!(world.sent(), 2, "{what}: {:?}", world.states().await);
     let told = world.entries().await.into_iter().find(|e| e.notice.occasion == Occasion::Rescheduled).unwrap().notice.key;
     let desk = Desk { outbox: Arc::clone(&world.outbox), policy: Arc::clone(&world.policy), sources: vec!["sessions".to_owned()] };
-    let answer = resend(&desk, &Wish { keys: vec![told], ..Wish::default() }, world.clock_now()).await.unwrap()[0].1;
-    assert_eq!(answer, Answer::Against(Reason::QuietHours), "{what}");
+    let answer = resend(&desk, &ResendRequest { keys: vec![told], ..ResendRequest::default() }, world.clock_now()).await.unwrap()[0].1;
+    assert_eq!(answer, ResendResult::Against(Reason::QuietHours), "{what}");
     assert!(answer.in_words().is_some());
     world.once().await;
     assert_eq!(world.sent(), 2, "{what}: {:?}", world.states().await);

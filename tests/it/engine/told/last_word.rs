@@ -1,7 +1,7 @@
 //! The last word that a person has is true, or staff see that it is not.
 
 use punctual::desk::{Desk, unreachable};
-use punctual::receipt::{About, DeliveryStatus, Receipt};
+use punctual::receipt::{DeliveryStatus, Receipt, ReceiptTarget};
 
 use super::*;
 
@@ -68,8 +68,13 @@ async fn fails(world: &World, sessions: &Value, minute: i64, how: Fails) {
     world.set(&minutes(minute + 3));
     world.once().await;
     if how == Fails::ComesBack {
-        let receipt =
-            Receipt { about: About::Notice(key), status: DeliveryStatus::Undelivered, detail: None, remember: None, recipient: None };
+        let receipt = Receipt {
+            about: ReceiptTarget::Notice(key),
+            status: DeliveryStatus::Undelivered,
+            detail: None,
+            remember: None,
+            recipient: None,
+        };
         world.outbox.receive(world.clock_now(), receipt).await.unwrap();
     }
 }

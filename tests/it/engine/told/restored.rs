@@ -287,7 +287,9 @@ async fn what_could_not_be_read_for_long_may_have_been_told() {
     at_fault[0]["ScheduleTs"] = json!("soon");
     let mut person_at_fault = later.clone();
     person_at_fault[0]["Participants"][0]["ConnectCode"] = json!(true);
-    for (unread, extent) in [(json!([later[1]]), Extent::Part), (at_fault, Extent::Whole), (person_at_fault, Extent::Whole)] {
+    for (unread, extent) in
+        [(json!([later[1]]), SnapshotKind::Partial), (at_fault, SnapshotKind::Full), (person_at_fault, SnapshotKind::Full)]
+    {
         let again = folder.path().join("again.db");
         std::fs::copy(&copy, &again).unwrap();
         let world = put_back(&again, "2026-11-24T11:00:00Z").await;

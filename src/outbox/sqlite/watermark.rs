@@ -18,7 +18,7 @@ use crate::ledger::Anchor;
 
 /// Beside the store: `FILE.mark`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Mark {
+pub(super) struct Watermark {
     /// Which store: a digest of the key that it drew when it was made.
     store: String,
     /// The ledger's head, as [`Anchor`] prints it.
@@ -28,7 +28,7 @@ pub(super) struct Mark {
     mac: Option<String>,
 }
 
-impl Mark {
+impl Watermark {
     /// Of the store with this key.
     pub(super) fn new(reference_key: &[u8; 32], head: Anchor, sealed: bool) -> Self {
         let mut hash = Sha256::new();
@@ -65,21 +65,21 @@ fn path_of(store: &Path) -> PathBuf {
 }
 
 /// The mark, if there is one. One that cannot be understood is an error: nobody may guess what it said.
-pub(super) fn read(store: &Path) -> Result<Option<Mark>, String> {
+pub(super) fn read(store: &Path) -> Result<Option<Watermark>, String> {
     let path = path_of(store);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(format!("{} cannot be read: {e}", path.display())),
     };
-    let mark: Option<Mark> = serde_json::from_str(&text).ok();
+    let mark: Option<Watermark> = serde_json::from_str(&text).ok();
     let mark = mark.filter(|m| m.head().is_some());
     mark.map(Some)
         .ok_or_else(|| format!("{} is damaged: remove it; the next start then holds what is due, as after a restore", path.display()))
 }
 
 /// Writes it: durable, and whole or not at all.
-pub(super) fn write(store: &Path, mark: &Mark) -> Result<(), String> {
+pub(super) fn write(store: &Path, mark: &Watermark) -> Result<(), String> {
     let path = path_of(store);
     let part = beside(store, ".mark.part");
     let written = || -> io::Result<()> {
@@ -103,7 +103,7 @@ mod tests {
         let store = folder.path().join("outbox.db");
         assert_eq!(read(&store), Ok(None));
         for seq in [1, 2] {
-            let mark = Mark::new(&[7; 32], Anchor { seq, link: Link([seq as u8; 32]) }, seq == 2);
+            let mark = Watermark::new(&[7; 32], Anchor { seq, link: Link([seq as u8; 32]) }, seq == 2);
             write(&store, &mark).unwrap();
             assert_eq!(read(&store), Ok(Some(mark)));
         }
@@ -115,15 +115,15 @@ mod tests {
 
     #[test]
     fn it_tells_nothing_of_the_key_and_differs_by_it() {
-        let [one, other] = [[7; 32], [8; 32]].map(|key| Mark::new(&key, Anchor::default(), true));
+        let [one, other] = [[7; 32], [8; 32]].map(|key| Watermark::new(&key, Anchor::default(), true));
         assert!(!one.is_of(&other) && !one.store.contains("0707"));
     }
 
     #[test]
     fn nobody_without_the_key_moves_a_keyed_one() {
-        let mark = Mark::new(&[7; 32], Anchor { seq: 9, link: Link([1; 32]) }, true);
+        let mark = Watermark::new(&[7; 32], Anchor { seq: 9, link: Link([1; 32]) }, true);
         assert!(mark.is_keyed(&[7; 32]) && !mark.is_keyed(&[8; 32]));
-        let back = Mark { ledger: Anchor { seq: 5, link: Link([2; 32]) }.to_string(), ..mark.clone() };
-        assert!(!back.is_keyed(&[7; 32]) && !Mark { mac: None, ..mark }.is_keyed(&[7; 32]));
+        let back = Watermark { ledger: Anchor { seq: 5, link: Link([2; 32]) }.to_string(), ..mark.clone() };
+        assert!(!back.is_keyed(&[7; 32]) && !Watermark { mac: None, ..mark }.is_keyed(&[7; 32]));
     }
 }

@@ -10,12 +10,12 @@ use crate::session::{Participant, Presence, Session, SourceRecord};
 /// The session of a stored record, with those who departed from it, and with what other records say of its participants. `None`: it cannot be
 /// read.
 pub fn session(stored: &StoredSession) -> Option<Session> {
-    json::kept(&stored.record).map(|session| as_walked(session, stored))
+    json::stored_record(&stored.record).map(|session| as_walked(session, stored))
 }
 
 /// Likewise; not read once more if a walk has just done so.
 pub fn session_just_read(stored: &StoredSession, just_read: &JustRead) -> Option<Session> {
-    let session = just_read.take(stored.id, &stored.record).or_else(|| json::kept(&stored.record));
+    let session = just_read.take(stored.id, &stored.record).or_else(|| json::stored_record(&stored.record));
     session.map(|session| as_walked(session, stored))
 }
 
@@ -35,7 +35,7 @@ fn as_walked(mut session: Session, stored: &StoredSession) -> Session {
 pub fn in_force(record: &SourceRecord, presence: Presence, departed: &[Departed]) -> Vec<Participant> {
     let is_in_force = |presence: Presence| !matches!(presence, Presence::Listed | Presence::Gone);
     let people = departed.iter().filter(|d| is_in_force(d.presence)).filter_map(person);
-    let whole = Some(record).filter(|_| is_in_force(presence)).and_then(json::kept).map(|session| session.participants);
+    let whole = Some(record).filter(|_| is_in_force(presence)).and_then(json::stored_record).map(|session| session.participants);
     whole.into_iter().flatten().chain(people).collect()
 }
 

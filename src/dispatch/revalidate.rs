@@ -18,7 +18,7 @@ use crate::message::{Content, Message};
 use crate::notice::{Notice, Occasion, Reason};
 use crate::outbox::{Claim, Settlement};
 use crate::outcome::Unsaid;
-use crate::plan::diff::{Verdict, revalidate, state_after};
+use crate::plan::diff::{SendDecision, revalidate, state_after};
 use crate::plan::{self, Recipient, Suppressions};
 use crate::render::{Facts, RenderError, calls_by_another_name, calls_it_another_day};
 use crate::session::{Participant, Presence, Session};
@@ -29,7 +29,7 @@ const LOOK_TIME: TimeDelta = TimeDelta::seconds(15);
 const IN_TURN: TimeDelta = TimeDelta::seconds(5);
 
 /// One claim, and what it is held against.
-pub(super) struct LastLook<'a> {
+pub(super) struct Revalidation<'a> {
     pub(super) dispatcher: &'a Dispatcher,
     pub(super) lane: &'a Lane,
     pub(super) claim: &'a Claim,
@@ -38,7 +38,7 @@ pub(super) struct LastLook<'a> {
     pub(super) now: DateTime<Utc>,
 }
 
-impl LastLook<'_> {
+impl Revalidation<'_> {
     /// What may go over; or the claim's end.
     pub(super) fn decide(&self, suppressed: &Suppressions, unsaid: &Arc<Unsaid>) -> Result<Ready, Settlement> {
         let (claim, policy) = (self.claim, &self.dispatcher.policy);
@@ -101,9 +101,9 @@ impl LastLook<'_> {
         let known = KnownMap::from([((self.session.id, participant.id), known)]);
         let plan = plan::plan_session(self.session, &known, &self.dispatcher.policy, suppressed, now);
         match revalidate(&row, &plan.of(participant.id), now) {
-            Verdict::Go(decided) => Ok(again::decided(decided, first, claimed)),
-            Verdict::Later(n) => Err(Settlement::moved(n.due_at)),
-            Verdict::No(reason) => Err(self.no(reason)),
+            SendDecision::Go(decided) => Ok(again::decided(decided, first, claimed)),
+            SendDecision::Later(n) => Err(Settlement::moved(n.due_at)),
+            SendDecision::No(reason) => Err(self.no(reason)),
         }
     }
 
@@ -157,7 +157,7 @@ impl LastLook<'_> {
             zone: &to.zone,
             locale: to.locale,
             meet_now: plan::joins_now(session, known, Some(&notice.address)),
-            was: known.told_another(session.start),
+            was: known.knows_another_start(session.start),
             sequence: sequence(notice, &known.notices),
             number: known.number(&notice.address),
         };
@@ -227,14 +227,15 @@ fn is_under_way(claim: &Claim) -> bool {
 
 /// The calendar's SEQUENCE (RFC 5545 3.8.7.4): rises with each announcement that was told; a reminder or a nudge repeats the last one's.
 fn sequence(notice: &Notice, history: &[KnownNotice]) -> u32 {
-    let told = history.iter().filter(|n| n.told() && !n.notice.occasion.repeats() && n.notice.key != notice.key).count() as u32;
+    let told =
+        history.iter().filter(|n| n.may_have_been_sent() && !n.notice.occasion.repeats() && n.notice.key != notice.key).count() as u32;
     if notice.occasion.repeats() { told.saturating_sub(1) } else { told }
 }
 
 /// When the source last said something of this session: its last snapshot, unless that is without the part that has it.
 fn heard_at(claim: &Claim, session: &Session) -> DateTime<Utc> {
     let person = session.participant(claim.entry.notice.participation).map(|p| p.presence);
-    let unheard_since = claim.known.absent_since.filter(|_| [Some(session.presence), person].contains(&Some(Presence::Unheard)));
+    let unheard_since = claim.known.absent_since.filter(|_| [Some(session.presence), person].contains(&Some(Presence::Unknown)));
     unheard_since.map_or(claim.snapshot_at, |since| since.min(claim.snapshot_at))
 }
 

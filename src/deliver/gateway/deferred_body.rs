@@ -3,7 +3,7 @@
 //! The head of a request may leave as soon as there is a connection; a gateway can accept nothing before the body came. So the body, when the
 //! connection asks for it, first has the attempt's doubt made durable. Whatever fails before that (no such host, no connection, a certificate, a
 //! connection that died while it was idle) sent nothing, for certain. Whether the body left is decided in one place: who takes the bytes
-//! out of [`Parcel`] first, the connection or we.
+//! out of [`DeferredBody`] first, the connection or we.
 //!
 //! A request without a body (GET) has everything in its head: there the doubt is made durable first, and only a connection that never came
 //! about is known to have sent nothing.
@@ -22,7 +22,7 @@ use super::answer::GatewayAnswer;
 use crate::deliver::PointOfNoReturn;
 
 /// How a request ended.
-pub(super) enum End {
+pub(super) enum RequestEnd {
     /// The gateway had the whole request, and answered.
     Answered(GatewayAnswer),
     /// The gateway answered before it had the body, and does not have it.
@@ -50,29 +50,29 @@ impl OnePass<'_> {
 
 /// Sends a request whose body, if it has one, is bytes. A connection that breaks before the body left is replaced once: a gateway may close an
 /// idle one at any moment.
-pub(super) async fn send(client: &Client, request: &Request, doubt: &dyn PointOfNoReturn) -> End {
+pub(super) async fn send(client: &Client, request: &Request, doubt: &dyn PointOfNoReturn) -> RequestEnd {
     let mut once = OnePass { doubt, passed: false };
     match attempt(client, request, &mut once).await {
-        End::NotSent(e) if !e.is_connect() && !e.is_timeout() && !e.is_builder() => attempt(client, request, &mut once).await,
+        RequestEnd::NotSent(e) if !e.is_connect() && !e.is_timeout() && !e.is_builder() => attempt(client, request, &mut once).await,
         end => end,
     }
 }
 
-async fn attempt(client: &Client, request: &Request, once: &mut OnePass<'_>) -> End {
+async fn attempt(client: &Client, request: &Request, once: &mut OnePass<'_>) -> RequestEnd {
     let mut copy = request.try_clone().expect("a body of bytes can be copied");
     let bytes = request.body().and_then(Body::as_bytes).filter(|bytes| !bytes.is_empty());
     let Some(bytes) = bytes else {
         if !once.pass().await {
-            return End::Fenced;
+            return RequestEnd::Fenced;
         }
         return match GatewayAnswer::to(client, copy).await {
-            Ok(answer) => End::Answered(answer),
-            Err(e) if e.is_connect() || e.is_builder() => End::NotSent(e),
-            Err(e) => End::Unanswered(e),
+            Ok(answer) => RequestEnd::Answered(answer),
+            Err(e) if e.is_connect() || e.is_builder() => RequestEnd::NotSent(e),
+            Err(e) => RequestEnd::Unanswered(e),
         };
     };
-    let parcel = Parcel::new(Bytes::copy_from_slice(bytes));
-    let (body, asked, leave) = HeldBody::new(&parcel, bytes.len());
+    let deferred = DeferredBody::new(Bytes::copy_from_slice(bytes));
+    let (body, asked, leave) = HeldBody::new(&deferred, bytes.len());
     *copy.body_mut() = Some(Body::wrap(body));
     let mut exchange = pin!(GatewayAnswer::to(client, copy));
     let early = tokio::select! {
@@ -87,21 +87,21 @@ async fn attempt(client: &Client, request: &Request, once: &mut OnePass<'_>) -> 
             let _ = leave.send(());
             exchange.await
         }
-        None => return End::Fenced,
+        None => return RequestEnd::Fenced,
     };
-    match (end, parcel.take()) {
-        (Ok(answer), None) => End::Answered(answer),
-        (Ok(answer), Some(_)) => End::AnsweredEarly(answer),
-        (Err(e), Some(_)) => End::NotSent(e),
-        (Err(e), None) => End::Unanswered(e),
+    match (end, deferred.take()) {
+        (Ok(answer), None) => RequestEnd::Answered(answer),
+        (Ok(answer), Some(_)) => RequestEnd::AnsweredEarly(answer),
+        (Err(e), Some(_)) => RequestEnd::NotSent(e),
+        (Err(e), None) => RequestEnd::Unanswered(e),
     }
 }
 
 /// The body's bytes: whoever takes them has them.
 #[derive(Clone)]
-struct Parcel(Arc<Mutex<Option<Bytes>>>);
+struct DeferredBody(Arc<Mutex<Option<Bytes>>>);
 
-impl Parcel {
+impl DeferredBody {
     fn new(bytes: Bytes) -> Self {
         Self(Arc::new(Mutex::new(Some(bytes))))
     }
@@ -113,7 +113,7 @@ impl Parcel {
 
 /// A body that says when the connection is ready for it, and leaves when it is told to.
 struct HeldBody {
-    parcel: Parcel,
+    body: DeferredBody,
     length: u64,
     asked: Option<oneshot::Sender<()>>,
     leave: oneshot::Receiver<()>,
@@ -121,9 +121,9 @@ struct HeldBody {
 }
 
 impl HeldBody {
-    fn new(parcel: &Parcel, length: usize) -> (Self, oneshot::Receiver<()>, oneshot::Sender<()>) {
+    fn new(body: &DeferredBody, length: usize) -> (Self, oneshot::Receiver<()>, oneshot::Sender<()>) {
         let ((asked, hears), (tells, leave)) = (oneshot::channel(), oneshot::channel());
-        (Self { parcel: parcel.clone(), length: length as u64, asked: Some(asked), leave, left: false }, hears, tells)
+        (Self { body: body.clone(), length: length as u64, asked: Some(asked), leave, left: false }, hears, tells)
     }
 }
 
@@ -140,7 +140,7 @@ impl http_body::Body for HeldBody {
         }
         let told = ready!(Pin::new(&mut self.leave).poll(context));
         self.left = true;
-        let bytes = told.ok().and_then(|()| self.parcel.take());
+        let bytes = told.ok().and_then(|()| self.body.take());
         Poll::Ready(Some(bytes.map(Frame::data).ok_or_else(|| io::Error::other("it may not be sent"))))
     }
 

@@ -9,7 +9,7 @@ use super::{Desk, Unanswered};
 use crate::contact::{Channel, PersonName};
 use crate::entry::{Entry, State};
 use crate::message::SmsEncoding;
-use crate::preview::{Line, Request, lines};
+use crate::preview::{PreviewLine, PreviewRequest, lines};
 use crate::render::{Renderer, sms_size};
 use crate::session::{Role, Snapshot};
 
@@ -63,7 +63,7 @@ pub async fn planned(
     // As it would be, if somebody released it.
     theirs.filter(|held| held.state == State::Held).for_each(|held| held.state = State::Waiting);
     let suppressed = desk.suppressions().await?;
-    let all = lines(Request {
+    let all = lines(PreviewRequest {
         snapshot: &Snapshot { sessions: vec![seen.session], ..Snapshot::default() },
         known: seen.known,
         policy: &desk.policy,
@@ -75,7 +75,7 @@ pub async fn planned(
         participant: Some(notice.participation.0),
         reveal: sees == Sees::All,
     });
-    let about = |line: &&Line| line.occasion.is_none_or(|o| o == notice.occasion.as_str() && line.rule == notice.rule);
+    let about = |line: &&PreviewLine| line.occasion.is_none_or(|o| o == notice.occasion.as_str() && line.rule == notice.rule);
     Ok(match all.into_iter().find(|line| about(&line)) {
         Some(line) if line.verdict == "send" => Ok(line.into()),
         Some(line) => Err(match line.detail {
@@ -116,8 +116,8 @@ fn part(mail: &ParsedMail<'_>, kind: &str) -> Option<String> {
     mail.subparts.iter().find_map(|sub| part(sub, kind))
 }
 
-impl From<Line> for MessageView {
-    fn from(line: Line) -> Self {
+impl From<PreviewLine> for MessageView {
+    fn from(line: PreviewLine) -> Self {
         Self {
             subject: line.subject,
             text: line.text,
