@@ -1,17 +1,15 @@
 //! The daily letter to the practice: when, to whom, what is in it and what never is; once for each scheduled time, whatever ends in between.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use punctual::clock::Clock;
 use punctual::contact::Channel;
-use punctual::deliver::{PointOfNoReturn, Transport};
+use punctual::deliver::Transport;
 use punctual::digest::Digest;
 use punctual::dispatch::Lane;
 use punctual::entry::State;
 use punctual::guard::GuardKind;
-use punctual::message::{Content, Message};
 use punctual::notice::Reason;
 use punctual::outbox::Outbox;
 use punctual::outbox::memory::MemoryOutbox;
@@ -27,67 +25,12 @@ use serde_json::{Value, json};
 
 use crate::clock::{ManualClock, at};
 use crate::render::golden;
+use crate::transport::{Answer, ScriptedTransport};
 
 mod restored;
 
 /// No two have one name.
 static STARTS: AtomicUsize = AtomicUsize::new(0);
-
-/// How the relay answers the next message; afterwards it accepts.
-#[derive(Clone, Copy)]
-enum Answer {
-    Later,
-    Never,
-    Fault,
-    LoseIt,
-    /// The process ends behind the point of no return.
-    Die,
-}
-
-#[derive(Default)]
-struct Relay {
-    answers: Mutex<Vec<Answer>>,
-    /// Envelope recipient, Message-ID's left part.
-    sent: Mutex<Vec<(String, String)>>,
-}
-
-#[async_trait]
-impl Transport for Relay {
-    #[expect(clippy::unnecessary_literal_bound, reason = "the trait says so")]
-    fn name(&self) -> &str {
-        "relay"
-    }
-
-    fn concurrency(&self) -> usize {
-        1
-    }
-
-    async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
-        let next = self.answers.lock().unwrap().pop();
-        match next {
-            Some(Answer::Later) => return Outcome::Retry { why: "450 later".to_owned(), after: None },
-            Some(Answer::Fault) => return Outcome::ChannelFault { why: "421 down".to_owned(), after: None },
-            Some(Answer::Never) => {
-                return Outcome::Rejected { reply: "550 no such user".to_owned(), remember: Some(Suppression::Bounced) };
-            }
-            _ => {}
-        }
-        if !doubt.pass().await {
-            return Outcome::Fenced;
-        }
-        let Content::Email { to, .. } = &message.content else { panic!("a letter is an e-mail") };
-        self.sent.lock().unwrap().push((to.expose().to_owned(), message.reference.clone()));
-        match next {
-            Some(Answer::LoseIt) => Outcome::Unknown { why: "lost".to_owned() },
-            Some(Answer::Die) => std::future::pending().await,
-            _ => Outcome::Accepted { reply: "250 ok".to_owned(), reference: None },
-        }
-    }
-
-    async fn probe(&self) -> Result<String, String> {
-        Ok(String::new())
-    }
-}
 
 const CONFIGURATION: &str = r#"
 [practice]
@@ -107,7 +50,7 @@ to = ["front-desk@lakeside.example"]
 struct World {
     outbox: Arc<dyn Outbox>,
     clock: Arc<ManualClock>,
-    relay: Arc<Relay>,
+    relay: Arc<ScriptedTransport>,
     configured: String,
 }
 
@@ -124,7 +67,12 @@ impl World {
 
     /// On a store that is there.
     fn over(now: &str, outbox: Arc<dyn Outbox>) -> Self {
-        Self { outbox, clock: ManualClock::new(at(now)), relay: Arc::default(), configured: CONFIGURATION.to_owned() }
+        Self {
+            outbox,
+            clock: ManualClock::new(at(now)),
+            relay: ScriptedTransport::new("relay", 1, Answer::Accept),
+            configured: CONFIGURATION.to_owned(),
+        }
     }
 
     async fn walk(&self, sessions: &Value) {
@@ -151,18 +99,18 @@ impl World {
             lane: Arc::new(Lane::new(Channel::Email, DoubtPolicy::Resend, vec![(Arc::clone(&self.relay) as Arc<dyn Transport>).into()])),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             owner: STARTS.fetch_add(1, Ordering::Relaxed).to_string(),
-            done: Mutex::default(),
+            done: std::sync::Mutex::default(),
         }
     }
 
     async fn tick(&self, now: &str) -> usize {
         self.clock.go_to(at(now));
         self.digest().tick().await.unwrap();
-        self.relay.sent.lock().unwrap().len()
+        self.relay.sent().len()
     }
 
     fn answers(&self, answers: &[Answer]) {
-        *self.relay.answers.lock().unwrap() = answers.iter().rev().copied().collect();
+        self.relay.script(answers.iter().cloned());
     }
 
     async fn state(&self, scheduled_at: &str) -> Vec<(State, u32)> {
@@ -208,9 +156,9 @@ async fn a_letter_goes_once_at_its_time_on_the_practices_clock() {
     ] {
         assert_eq!(world.tick(now).await, sent, "{now}");
     }
-    let sent = world.relay.sent.lock().unwrap().clone();
-    assert!(sent.iter().all(|(to, _)| to == "front-desk@lakeside.example"));
-    assert_ne!(sent[0].1, sent[1].1, "each letter has a Message-ID of its own");
+    let sent = world.relay.sent();
+    assert!(sent.iter().all(|letter| letter.to == "front-desk@lakeside.example"));
+    assert_ne!(sent[0].reference, sent[1].reference, "each letter has a Message-ID of its own");
 }
 
 #[tokio::test]
@@ -266,11 +214,12 @@ async fn nothing_to_tell_is_no_letter_unless_always() {
 #[tokio::test]
 async fn each_answer_has_its_state_and_what_failed_is_tried_again_later() {
     const AT: &str = "2026-11-24T12:00:00Z";
+    let refused = Outcome::Rejected { reply: "550 no such user".to_owned(), remember: Some(Suppression::Bounced) };
     for (answer, state, again) in [
         (Answer::Later, (State::Waiting, 1), true),
-        (Answer::Fault, (State::Waiting, 1), true),
-        (Answer::Never, (State::Rejected, 1), false),
-        (Answer::LoseIt, (State::Unknown, 1), false),
+        (Answer::Fault(None), (State::Waiting, 1), true),
+        (Answer::Before(refused), (State::Rejected, 1), false),
+        (Answer::Lose, (State::Unknown, 1), false),
     ] {
         let world = World::new("2026-11-24T09:00:00Z").await;
         world.answers(&[answer]);
@@ -289,7 +238,7 @@ async fn each_answer_has_its_state_and_what_failed_is_tried_again_later() {
 async fn a_letter_that_never_went_lapses() {
     const AT: &str = "2026-11-24T12:00:00Z";
     let world = World::new("2026-11-24T09:00:00Z").await;
-    world.answers(&[Answer::Fault]);
+    world.answers(&[Answer::Fault(None)]);
     let tried = world.tick(AT).await;
     assert_eq!(world.state(AT).await, [(State::Waiting, 1)]);
     assert_eq!(world.tick("2026-11-25T00:00:30Z").await, tried);
@@ -308,7 +257,7 @@ async fn a_process_that_ends_behind_the_point_of_no_return_sends_no_second_lette
     tokio::select! {
         biased;
         _ = digest.tick() => panic!("the relay never answers"),
-        () = async { while world.relay.sent.lock().unwrap().is_empty() { tokio::task::yield_now().await } } => {}
+        () = async { while world.relay.sent().is_empty() { tokio::task::yield_now().await } } => {}
     }
     assert_eq!(world.state("2026-11-24T12:00:00Z").await, [(State::Sending, 1)]);
     assert_eq!(world.tick("2026-11-24T12:30:00Z").await, 1, "nobody can know whether it arrived");
@@ -323,7 +272,7 @@ async fn each_recipient_gets_one() {
     assert_eq!(world.tick("2026-11-24T12:00:00Z").await, 1, "the second goes when the first does not");
     assert_eq!(world.tick("2026-11-24T12:01:00Z").await, 2);
     assert_eq!(world.tick("2026-11-24T12:02:00Z").await, 2);
-    let mut to: Vec<String> = world.relay.sent.lock().unwrap().iter().map(|(to, _)| to.clone()).collect();
+    let mut to: Vec<String> = world.relay.sent().into_iter().map(|letter| letter.to).collect();
     to.sort();
     assert_eq!(to, ["a@lakeside.example", "b@lakeside.example"]);
 }

@@ -109,7 +109,7 @@ async fn a_lost_answer_is_resent_once_with_the_same_bytes() {
     assert_eq!(world.once().await.unknown, 1);
     world.set("2026-11-25T09:00:00Z");
     assert_eq!(world.once().await, Tally::default(), "and only once");
-    let sent: Vec<Vec<u8>> = world.transport.sent.lock().unwrap().iter().map(|(_, bytes)| bytes.clone()).collect();
+    let sent: Vec<Vec<u8>> = world.sent_bytes().iter().map(|(_, bytes)| bytes.clone()).collect();
     assert_eq!(sent.len(), 2);
     assert!(sent[0] == sent[1], "the copies differ");
     assert_eq!(world.states().await[0], "invite unknown");
@@ -122,13 +122,13 @@ async fn a_session_that_changes_under_an_open_connection_is_not_told_the_old_way
     world.set("2026-11-24T09:02:00Z");
     world.script(&[Step::Meanwhile(one("2026-11-27T15:00:00"))]);
     world.once().await;
-    let sent = world.transport.sent.lock().unwrap().clone();
+    let sent = world.sent_bytes();
     assert!(sent.iter().all(|(_, bytes)| visible(bytes).contains("DTSTART:20261127T150000Z")), "the old time was fenced");
     world.set("2026-11-24T09:03:00Z");
     world.walk(&one("2026-11-27T15:00:00")).await;
     world.once().await;
     world.once().await;
-    let sent = world.transport.sent.lock().unwrap().clone();
+    let sent = world.sent_bytes();
     assert_eq!(sent.len(), 1);
     let text = visible(&sent[0].1);
     assert!(text.contains("DTSTART:20261127T150000Z"), "{text}");
@@ -360,7 +360,7 @@ async fn adopted_sessions_are_reminded_and_their_changes_told() {
     world.once().await;
     assert_eq!(world.states().await[0], "invite cancelled adopted");
     assert_eq!(world.sent(), 1);
-    let text = visible(&world.transport.sent.lock().unwrap()[0].1);
+    let text = visible(&world.sent_bytes()[0].1);
     assert!(text.contains("Earlier time, which no longer applies: Thursday, November 26, 2026"), "{text}");
     world.set("2026-11-26T15:00:00Z");
     world.walk(&one("2026-11-27T15:00:00")).await;

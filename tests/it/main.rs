@@ -25,6 +25,7 @@ mod simulate;
 mod smtp;
 mod source_http;
 mod staff;
+mod transport;
 mod unchanged;
 mod waiting;
 mod watch;

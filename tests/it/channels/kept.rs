@@ -13,7 +13,7 @@ fn store(folder: &tempfile::TempDir) -> Arc<dyn Outbox> {
 }
 
 /// As a process begins with it.
-async fn begun(store: &Arc<dyn Outbox>, relay: &Arc<Relay>, rate: Option<&str>, owner: &str) -> Arc<Lane> {
+async fn begun(store: &Arc<dyn Outbox>, relay: &Arc<ScriptedTransport>, rate: Option<&str>, owner: &str) -> Arc<Lane> {
     let lane = rated(&[(relay, rate)]).kept_in(Arc::clone(store), owner);
     lane.load_transports(punctual::clock::WallClock.now()).await.unwrap();
     Arc::new(lane)
@@ -30,7 +30,7 @@ async fn one_goes(lane: &Arc<Lane>) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_forgets_no_turn() {
     let folder = tempfile::tempdir().unwrap();
-    let (store, relay) = (store(&folder), Relay::new("first", 4, Answer::Accept));
+    let (store, relay) = (store(&folder), ScriptedTransport::new("first", 4, Answer::Accept));
     assert!(one_goes(&begun(&store, &relay, Some("20/min"), "before").await).await);
     let lane = begun(&store, &relay, Some("20/min"), "after").await;
     let practice = Practice::new(None);
@@ -38,7 +38,7 @@ async fn a_restart_forgets_no_turn() {
     let (stop, stopped) = watch::channel(false);
     let run = tokio::spawn(Arc::clone(&practice.dispatcher).run(lane, Span::Until(stopped), Arc::new(Notify::new())));
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(relay.asked(), 1);
+    assert_eq!(relay.asked().len(), 1);
     stop.send(true).unwrap();
     run.await.unwrap().unwrap();
 }
@@ -47,7 +47,7 @@ async fn a_restart_forgets_no_turn() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rate_holds_over_restarts() {
     let folder = tempfile::tempdir().unwrap();
-    let (store, relay) = (store(&folder), Relay::new("first", 8, Answer::Accept));
+    let (store, relay) = (store(&folder), ScriptedTransport::new("first", 8, Answer::Accept));
     let began = Instant::now();
     for owner in ["one", "two", "three"] {
         let practice = Practice::new(None);
@@ -56,7 +56,7 @@ async fn a_rate_holds_over_restarts() {
         assert_eq!(practice.once(&lane).await.accepted, 10);
     }
     assert!(began.elapsed() >= Duration::from_millis(1400), "{:?}", began.elapsed());
-    let times: Vec<Instant> = relay.asked.lock().unwrap().iter().map(|(_, at)| *at).collect();
+    let times: Vec<Instant> = relay.asked().iter().map(|asked| asked.at).collect();
     for (n, first) in times.iter().enumerate() {
         let within = times[n..].iter().take_while(|t| **t - *first < Duration::from_millis(900)).count();
         assert!(within <= 20, "{within} in less than a second");
@@ -67,7 +67,7 @@ async fn a_rate_holds_over_restarts() {
 async fn a_start_keeps_the_pause_that_a_provider_asked_for_and_no_other() {
     for (seconds, is_kept) in [(Some(600), true), (None, false)] {
         let folder = tempfile::tempdir().unwrap();
-        let (store, relay) = (store(&folder), Relay::new("first", 4, Answer::Fault(seconds)));
+        let (store, relay) = (store(&folder), ScriptedTransport::new("first", 4, Answer::Fault(seconds)));
         assert!(!one_goes(&begun(&store, &relay, None, "before").await).await);
         let lane = begun(&store, &relay, None, "after").await;
         let now = punctual::clock::WallClock.now();
@@ -93,11 +93,11 @@ async fn a_pause_holds_for_all_and_one_asks_for_all() {
         let server = server.clone().as_node(Some(name));
         Arc::new(PostgresOutbox::open(&server, "clinic", Access::Daemon, None).unwrap())
     };
-    let relays = [Relay::new("first", 4, Answer::Fault(Some(600))), Relay::new("first", 4, Answer::Accept)];
+    let relays = [ScriptedTransport::new("first", 4, Answer::Fault(Some(600))), ScriptedTransport::new("first", 4, Answer::Accept)];
     let lanes = [begun(&open("a"), &relays[0], None, "one").await, begun(&open("b"), &relays[1], None, "two").await];
     assert!(!one_goes(&lanes[0]).await);
     assert!(!one_goes(&lanes[1]).await, "it has heard of it");
-    assert_eq!((relays[0].asked(), relays[1].asked()), (1, 0));
+    assert_eq!((relays[0].asked().len(), relays[1].asked().len()), (1, 0));
     let now = punctual::clock::WallClock.now();
     assert!(lanes[1].pauses(now).all(|(_, until)| until.is_some_and(|until| until > now + TimeDelta::minutes(9))), "it is shown");
     // Somebody has it tried now: the first one asks, and has no answer yet.
@@ -107,12 +107,12 @@ async fn a_pause_holds_for_all_and_one_asks_for_all() {
     practice.walk(&due(1, "E", practice.clock.now())).await;
     let span = Span::Once(practice.clock.now());
     let asking = tokio::spawn(Arc::clone(&practice.dispatcher).run(Arc::clone(&lanes[0]), span, Arc::new(Notify::new())));
-    while relays[0].asked() < 2 {
+    while relays[0].asked().len() < 2 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert!(!one_goes(&lanes[1]).await, "another one asks");
-    assert_eq!(relays[1].asked(), 0);
+    assert_eq!(relays[1].asked().len(), 0);
     asking.abort();
     // A third one finds that it is well, and all of them know.
     open("c").ask_transport(&of("first"), punctual::outbox::TransportAsk::Recovery).await.unwrap();
@@ -128,7 +128,7 @@ fn of(name: &str) -> punctual::outbox::TransportName {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transport_that_is_well_costs_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let (store, relay) = (store(&folder), Relay::new("first", 4, Answer::Accept));
+    let (store, relay) = (store(&folder), ScriptedTransport::new("first", 4, Answer::Accept));
     assert!(one_goes(&begun(&store, &relay, None, "one").await).await);
     assert_eq!(store.transports().await.unwrap(), []);
 }

@@ -60,7 +60,7 @@ async fn another_host_is_invited_the_one_before_is_told_and_the_others_hear_noth
     world.set("2026-11-25T15:00:00Z");
     world.walk(&hosted_by(20, "Bo Wren")).await;
     world.once().await;
-    let sent = world.transport.sent.lock().unwrap().clone();
+    let sent = world.sent_bytes();
     let reminders: Vec<String> = sent.iter().map(|(_, bytes)| super::visible(bytes)).filter(|m| m.contains("p11@example.com")).collect();
     assert_eq!(reminders.len(), 2);
     assert!(reminders[0].contains("Ada Finch") && !reminders[0].contains("Bo Wren"), "{}", reminders[0]);

@@ -61,7 +61,7 @@ impl World {
     }
 
     pub(super) fn letters(&self) -> Vec<String> {
-        self.transport.sent.lock().unwrap().iter().map(|(_, bytes)| visible(bytes)).collect()
+        self.sent_bytes().iter().map(|(_, bytes)| visible(bytes)).collect()
     }
 }
 

@@ -39,7 +39,7 @@ impl World {
     async fn texts(&self, since: usize) -> Vec<(i64, String)> {
         let entries = self.entries().await;
         let of = |key| entries.iter().find(|e| e.notice.key == key).map(|e| e.notice.participation.0).unwrap();
-        let sent = self.transport.sent.lock().unwrap().clone();
+        let sent = self.sent_bytes();
         let mut texts: Vec<_> = sent.into_iter().skip(since).map(|(key, bytes)| (of(key), String::from_utf8(bytes).unwrap())).collect();
         texts.sort();
         texts

@@ -395,7 +395,7 @@ async fn a_cancellation_names_the_day_in_doubt_and_the_day_that_is_known() {
         world.walk(&off).await;
         world.once().await;
     }
-    let letters: Vec<String> = world.transport.sent.lock().unwrap().iter().skip(2).map(|(_, bytes)| visible(bytes)).collect();
+    let letters: Vec<String> = world.sent_bytes().iter().skip(2).map(|(_, bytes)| visible(bytes)).collect();
     assert_eq!(letters.len(), 2, "{:?}", world.states().await);
     assert!(letters.iter().all(|mail| mail.contains("Cancelled")), "{letters:?}");
     for day in ["November 26", "December 3"] {

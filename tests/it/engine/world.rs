@@ -1,16 +1,14 @@
 //! The world of these tests: a store in memory, a clock that is set, a transport that follows a script.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Weak};
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use punctual::clock::Clock;
 use punctual::config::{self, Config};
 use punctual::contact::Channel;
-use punctual::deliver::{PointOfNoReturn, Transport};
+use punctual::deliver::Transport;
 use punctual::dispatch::{Dispatcher, Lane, Span, Tally};
 use punctual::entry::Entry;
-use punctual::message::Message;
 use punctual::notice::NoticeKey;
 use punctual::outbox::memory::MemoryOutbox;
 use punctual::outbox::{Filter, Outbox};
@@ -26,6 +24,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::clock::{ManualClock, at};
+use crate::transport::{Answer, ScriptedTransport};
 
 /// What the transport does with the next messages; when the script is over it accepts.
 #[derive(Clone)]
@@ -37,58 +36,13 @@ pub(in crate::engine) enum Step {
     Meanwhile(Value),
 }
 
-pub(in crate::engine) struct Scripted {
-    pub(in crate::engine) world: Mutex<Option<std::sync::Weak<World>>>,
-    pub(in crate::engine) script: Mutex<Vec<Step>>,
-    /// What passed the point of no return: the key and the bytes.
-    pub(in crate::engine) sent: Mutex<Vec<(NoticeKey, Vec<u8>)>>,
-}
-
-#[async_trait]
-impl Transport for Scripted {
-    #[expect(clippy::unnecessary_literal_bound, reason = "the trait says so")]
-    fn name(&self) -> &str {
-        "scripted"
-    }
-
-    fn concurrency(&self) -> usize {
-        4
-    }
-
-    async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {
-        let next = { self.script.lock().unwrap().pop() };
-        match next {
-            Some(Step::Answer(outcome)) => return outcome,
-            Some(Step::Meanwhile(sessions)) => {
-                let world = self.world.lock().unwrap().as_ref().and_then(std::sync::Weak::upgrade).unwrap();
-                world.walk(&sessions).await;
-            }
-            Some(Step::LoseAnswer) => {
-                if doubt.pass().await {
-                    self.sent.lock().unwrap().push((message.key, message.content.bytes().to_vec()));
-                }
-                return Outcome::Unknown { why: "the connection was lost".to_owned() };
-            }
-            None => {}
-        }
-        if !doubt.pass().await {
-            return Outcome::Fenced;
-        }
-        self.sent.lock().unwrap().push((message.key, message.content.bytes().to_vec()));
-        Outcome::Accepted { reply: "250 ok".to_owned(), reference: None }
-    }
-
-    async fn probe(&self) -> Result<String, String> {
-        Ok("ready".to_owned())
-    }
-}
-
 pub(in crate::engine) struct World {
+    pub(in crate::engine) me: Weak<World>,
     pub(in crate::engine) outbox: Arc<dyn Outbox>,
     pub(in crate::engine) policy: Arc<Policy>,
     pub(in crate::engine) renderer: Arc<Renderer>,
     pub(in crate::engine) clock: Arc<ManualClock>,
-    pub(in crate::engine) transport: Arc<Scripted>,
+    pub(in crate::engine) transport: Arc<ScriptedTransport>,
     /// A notice asked for a look at its source.
     pub(in crate::engine) refresh_requested: std::sync::atomic::AtomicBool,
 }
@@ -122,18 +76,17 @@ impl World {
         let config = configuration(configured);
         let outbox = Arc::new(MemoryOutbox::new([7; 32]));
         let renderer = Renderer::new(Settings { reference_key: [7; 32], ..config.render.clone() }).unwrap();
-        let transport = Arc::new(Scripted { world: Mutex::default(), script: Mutex::default(), sent: Mutex::default() });
+        let transport = ScriptedTransport::new("scripted", 4, Answer::Accept);
         let clock = ManualClock::new(at(now));
-        let world = Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
             outbox,
             policy: Arc::new(config.policy),
             renderer: Arc::new(renderer),
             clock,
             transport,
             refresh_requested: false.into(),
-        });
-        *world.transport.world.lock().unwrap() = Some(Arc::downgrade(&world));
-        world
+        })
     }
 
     pub(in crate::engine) fn set(&self, now: &str) {
@@ -198,11 +151,30 @@ impl World {
     }
 
     pub(in crate::engine) fn script(&self, acts: &[Step]) {
-        *self.transport.script.lock().unwrap() = acts.iter().rev().cloned().collect();
+        self.transport.script(acts.iter().map(|act| self.answer(act)));
+    }
+
+    fn answer(&self, act: &Step) -> Answer {
+        match act.clone() {
+            Step::Answer(outcome) => Answer::Before(outcome),
+            Step::LoseAnswer => Answer::Lose,
+            Step::Meanwhile(sessions) => {
+                let me = self.me.clone();
+                Answer::Meanwhile(Arc::new(move || {
+                    let (me, sessions) = (me.upgrade().unwrap(), sessions.clone());
+                    Box::pin(async move { drop(me.walk(&sessions).await) })
+                }))
+            }
+        }
     }
 
     pub(in crate::engine) fn sent(&self) -> usize {
-        self.transport.sent.lock().unwrap().len()
+        self.transport.sent().len()
+    }
+
+    /// What passed the point of no return: the key and the bytes.
+    pub(in crate::engine) fn sent_bytes(&self) -> Vec<(NoticeKey, Vec<u8>)> {
+        self.transport.sent().into_iter().map(|sent| (sent.key, sent.bytes)).collect()
     }
 
     pub(in crate::engine) async fn entries(&self) -> Vec<Entry> {
@@ -217,7 +189,7 @@ impl World {
 
     /// The last message that passed the point of no return, decoded.
     pub(in crate::engine) fn last_mail(&self) -> String {
-        visible(&self.transport.sent.lock().unwrap().last().expect("something was sent").1)
+        visible(&self.sent_bytes().last().expect("something was sent").1)
     }
 
     /// `invite accepted`, `reminder 24h held absent`, sorted.

@@ -32,7 +32,7 @@ fn named(name: &'static str) -> impl FnOnce(&mut Value) {
 
 /// What Pat had so far, host's mail aside.
 fn pats(world: &World) -> Vec<String> {
-    let sent = world.transport.sent.lock().unwrap();
+    let sent = world.sent_bytes();
     let seen = sent.iter().map(|(_, bytes)| world::visible(bytes));
     seen.filter(|text| !text.contains("Hello Dr. Lake")).collect()
 }

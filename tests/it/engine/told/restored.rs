@@ -38,20 +38,15 @@ async fn at_times(world: &Arc<World>, sessions: &Value, times: &[&str]) {
 fn over(path: &std::path::Path, now: &str) -> Arc<World> {
     let store = SqliteOutbox::open(&format!("sqlite://{}", path.display()), Access::Daemon).unwrap();
     let Ok(world) = Arc::try_unwrap(World::new(now)) else { panic!("nobody else has it") };
-    let world = Arc::new(World { outbox: Arc::new(store), ..world });
-    *world.transport.world.lock().unwrap() = Some(Arc::downgrade(&world));
-    world
+    Arc::new_cyclic(|me| World { me: me.clone(), outbox: Arc::new(store), ..world })
 }
 
 /// The same with quiet hours for texts, and these reminders instead.
 fn with_texts(world: Arc<World>, reminders: &str) -> Arc<World> {
     let base = CONFIGURATION.split("[[reminder]]").next().unwrap();
     let config = configuration(&format!("{base}{reminders}\n[adopt]\ninvites = true\n"));
-    *world.transport.world.lock().unwrap() = None;
     let Ok(world) = Arc::try_unwrap(world) else { panic!("nobody else has it") };
-    let world = Arc::new(World { policy: Arc::new(config.policy), ..world });
-    *world.transport.world.lock().unwrap() = Some(Arc::downgrade(&world));
-    world
+    Arc::new_cyclic(|me| World { me: me.clone(), policy: Arc::new(config.policy), ..world })
 }
 
 #[tokio::test(flavor = "multi_thread")]
