@@ -28,19 +28,23 @@ mod correction;
 pub mod diff;
 pub mod facts;
 pub mod frequency;
+mod meet_now;
 mod not_joined;
 mod occasion;
 pub mod policy;
 pub mod quiet;
 mod recipient;
+mod reminder;
 pub mod rule;
 
 pub use facts::facts;
-pub use occasion::{adopted_invite, is_meet_now, joins_now, may_be_joined, missed_invite, rule_time};
+pub use meet_now::{is_meet_now, joins_now, may_be_joined};
+pub use occasion::{adopted_invite, missed_invite};
 pub use policy::{NotJoined, Overrides, Policy, Suppressions};
 pub use recipient::{
     Recipient, has_contact, is_corrected, is_told_nowhere, person_key, reader, recipient, share_a_contact, silenced, zone_of,
 };
+pub use reminder::rule_time;
 
 /// What one session's participants are told, and what not and why.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,9 +10,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::diff::{SendDecision, revalidate};
-use super::occasion::{Case, KEPT_INTO_QUIET, decide};
+use super::occasion::{Case, decide};
 use super::policy::{NotJoined, Policy, Suppressions};
 use super::recipient::{Recipient, recipient};
+use super::reminder::KEPT_INTO_QUIET;
 use crate::contact::Channel;
 use crate::entry::State;
 use crate::known::{Known, KnownNotice};

@@ -12,7 +12,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::facts;
-use super::occasion::{Case, MEET_NOW_USEFUL, may_be_joined};
+use super::meet_now::{MEET_NOW_USEFUL, may_be_joined};
+use super::occasion::Case;
 use super::recipient::{Recipient, silenced};
 use crate::contact::Address;
 use crate::entry::State;

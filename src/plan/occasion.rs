@@ -1,10 +1,11 @@
 //! One participant's occasions: which fall due when, and which do not and why.
 
-use chrono::{DateTime, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::diff;
+use super::meet_now::{MEET_NOW_USEFUL, address_known_at, is_meet_now, joins_now};
 use super::policy::{Policy, Suppressions};
-use super::recipient::{Recipient, reader, recipient, zone_of};
+use super::recipient::{Recipient, reader, recipient};
 use super::rule::Rule;
 use crate::contact::{Address, Channel};
 use crate::entry::State;
@@ -12,15 +13,8 @@ use crate::known::{Known, KnownNotice};
 use crate::notice::{Decision, Identity, Notice, NoticeKey, Occasion, Omission, Reason};
 use crate::session::{AutoDeliver, Participant, Presence, Rsvp, Session, Standing};
 
-/// A Meet Now session is joined within this time, so its invite is useful so long.
-pub(super) const MEET_NOW_USEFUL: TimeDelta = TimeDelta::minutes(30);
-/// A start with seconds that is no further ahead than this when it is first seen was not scheduled: it is the moment at which somebody began.
-const MEET_NOW_AHEAD: TimeDelta = TimeDelta::minutes(5);
 /// A first attempt to connect that is longer ago than this before the start was one to look whether it works.
 const CONNECTED_BEFORE: TimeDelta = TimeDelta::hours(2);
-
-/// Of a reminder that was due before quiet hours and did not go, where no permitted time is left.
-pub(super) const KEPT_INTO_QUIET: &str = "it was due, did not go, and quiet hours have begun";
 
 /// All that one participant's decisions depend on.
 pub(super) struct Case<'a> {
@@ -30,13 +24,6 @@ pub(super) struct Case<'a> {
     pub(super) policy: &'a Policy,
     pub(super) suppressed: &'a Suppressions,
     pub(super) now: DateTime<Utc>,
-}
-
-/// A reminder that passed every check of its own: what is left is to compare it with the others.
-struct Candidate<'a> {
-    rule: &'a Rule,
-    /// The rule's time, kept out of quiet hours.
-    due: Result<DateTime<Utc>, Omission>,
 }
 
 /// The invite or a correction, then each rule in the order of the configuration. What was handed over already is not omitted, whatever has
@@ -96,11 +83,7 @@ fn all(case: &Case<'_>) -> Vec<Decision> {
     let announced_at = case.announced_at(&to, &announcements);
     let nudge = case.not_joined(&to, &announcements);
     let mut decisions = announcements;
-    let candidates: Vec<Candidate<'_>> =
-        case.policy.rules.iter().map(|rule| Candidate { rule, due: case.reminder(rule, &to, announced_at) }).collect();
-    for (n, candidate) in candidates.iter().enumerate() {
-        decisions.push(case.choose(candidate, n, &candidates, &to));
-    }
+    decisions.extend(case.reminders(&to, announced_at));
     decisions.extend(case.asked(&to));
     decisions.extend(nudge);
     decisions
@@ -143,7 +126,7 @@ impl Case<'_> {
         if self.is_meet_now() { self.session.start + MEET_NOW_USEFUL } else { self.session.start }
     }
 
-    fn is_meet_now(&self) -> bool {
+    pub(super) fn is_meet_now(&self) -> bool {
         is_meet_now(self.session, self.known)
     }
 
@@ -215,7 +198,7 @@ impl Case<'_> {
         self.known.adopted && !self.policy.adopt_invites && self.heard_last().is_none()
     }
 
-    fn address_known_at(&self, to: &Recipient<'_>) -> DateTime<Utc> {
+    pub(super) fn address_known_at(&self, to: &Recipient<'_>) -> DateTime<Utc> {
         address_known_at(self.known, &to.address)
     }
 
@@ -247,94 +230,6 @@ impl Case<'_> {
         let comes = planned.max(on_its_way.map(|n| n.notice.due_at.max(self.now)).max());
         let told = here().filter(|n| is_announcement(n.notice.occasion) || asked(n)).filter(|n| n.may_have_been_sent() && !n.undelivered);
         comes.or_else(|| told.map(KnownNotice::heard_at).max())
-    }
-
-    /// When one rule's reminder goes, or the first reason against it that does not depend on other rules.
-    fn reminder(&self, rule: &Rule, to: &Recipient<'_>, announced_at: Option<DateTime<Utc>>) -> Result<DateTime<Utc>, Omission> {
-        let omit = |reason, due_at, detail| Omission { due_at, ..self.omission(Occasion::Reminder, Some(rule), reason, detail) };
-        let start = self.session.start;
-        let Some(time) = rule.time(start, &to.zone.zone) else { return Err(omit(Reason::Started, None, None)) };
-        let kept = self.out_of_quiet_hours(time, to);
-        let due = kept.unwrap_or(time);
-        if self.declined() {
-            return Err(omit(Reason::Declined, Some(time), None));
-        }
-        if self.participant.rsvp_unknown {
-            return Err(omit(Reason::UnknownStatus, Some(time), Some("RSVP has a word that is not known".to_owned())));
-        }
-        if let Some(reason) = self.needless(due.max(self.now)) {
-            return Err(omit(reason, Some(time), None));
-        }
-        if self.is_meet_now() {
-            return Err(omit(Reason::MeetNow, None, None));
-        }
-        if time.max(self.now) >= start {
-            return Err(omit(Reason::Started, Some(time), None));
-        }
-        if time <= self.known.start_known_at.max(self.address_known_at(to)) {
-            return Err(omit(Reason::BookedLate, Some(time), None));
-        }
-        if announced_at.is_some_and(|told| due.max(self.now) < told + self.policy.min_gap) {
-            return Err(omit(Reason::TooClose, Some(due), None));
-        }
-        if to.address.channel() == Channel::Sms
-            && let Some(why) = self.policy.frequency.against(due.max(self.now), &self.known.reminded_themselves(), &to.zone.zone)
-        {
-            return Err(omit(Reason::Frequency, Some(due), Some(why)));
-        }
-        kept.ok_or_else(|| match self.overdue(rule, to) {
-            Some(due_at) => omit(Reason::Lapsed, Some(due_at), Some(KEPT_INTO_QUIET.to_owned())),
-            None => omit(Reason::QuietHours, Some(time), None),
-        })
-    }
-
-    /// When this very reminder was due, if it waits since: it should have gone.
-    fn overdue(&self, rule: &Rule, to: &Recipient<'_>) -> Option<DateTime<Utc>> {
-        let key = self.key(Occasion::Reminder, Some(rule), to, "");
-        let row = self.known.notices.iter().find(|n| n.notice.key == key)?;
-        (row.state.pending() && !row.may_have_been_sent() && row.notice.due_at <= self.now).then_some(row.notice.due_at)
-    }
-
-    /// The rule's time kept out of quiet hours; what is overdue is kept out of the quiet hours that reign now.
-    pub(super) fn out_of_quiet_hours(&self, time: DateTime<Utc>, to: &Recipient<'_>) -> Option<DateTime<Utc>> {
-        let Some(quiet) = &self.policy.quiet else { return Some(time) };
-        let (start, who) = (self.session.start, self.participant.id);
-        let planned = quiet.reminder(time, start, self.known.start_known_at, to, who)?;
-        if planned >= self.now {
-            return Some(planned);
-        }
-        let permitted = quiet.reminder(self.now, start, self.now, to, who)?;
-        Some(if permitted == self.now { planned } else { permitted })
-    }
-
-    /// Of the rules that are due at once, only the one closest to the start is sent.
-    fn choose(&self, candidate: &Candidate<'_>, n: usize, all: &[Candidate<'_>], to: &Recipient<'_>) -> Decision {
-        let due = match &candidate.due {
-            Ok(due) => *due,
-            Err(omission) => return Decision::Omit(omission.clone()),
-        };
-        let later = |m: usize, other: &Candidate<'_>| {
-            let Ok(theirs) = other.due else { return false };
-            m != n && theirs <= self.now && (theirs > due || (theirs == due && m < n))
-        };
-        if due <= self.now
-            && !self.is_done(candidate.rule, to)
-            && let Some((_, winner)) = all.iter().enumerate().find(|(m, o)| later(*m, o))
-        {
-            let detail = Some(format!("{} is due too", winner.rule.name));
-            return Decision::Omit(Omission {
-                due_at: Some(due),
-                ..self.omission(Occasion::Reminder, Some(candidate.rule), Reason::Superseded, detail)
-            });
-        }
-        let key = self.key(Occasion::Reminder, Some(candidate.rule), to, "");
-        Decision::Send(self.notice(Occasion::Reminder, Some(candidate.rule), key, due, to))
-    }
-
-    /// This very reminder was handed over, or may have been.
-    fn is_done(&self, rule: &Rule, to: &Recipient<'_>) -> bool {
-        let key = self.key(Occasion::Reminder, Some(rule), to, "");
-        self.known.notices.iter().any(|n| n.notice.key == key && n.may_have_been_sent())
     }
 
     /// The server took it, refused it, or may have taken it: for this start.
@@ -456,37 +351,6 @@ impl Case<'_> {
             useful_until: self.useful_until(),
         }
     }
-}
-
-/// When a reminder is due by its rule, whatever quiet hours make of that. `None`: it has no rule that is configured, or nobody of that session has it.
-pub fn rule_time(notice: &Notice, session: &Session, policy: &Policy) -> Option<DateTime<Utc>> {
-    let rule = policy.rules.iter().find(|rule| notice.rule.as_deref() == Some(&rule.name))?;
-    let zone = zone_of(session.participant(notice.participation)?, policy).ok()?;
-    rule.time(notice.start, &zone.zone)
-}
-
-/// A session that begins when it is made: its start has seconds, and it is first seen then; or it has begun already when it is first seen.
-pub fn is_meet_now(session: &Session, known: &Known) -> bool {
-    let (start, seen) = (session.start, known.session_seen);
-    let at_once = start.second() != 0 && start <= seen + MEET_NOW_AHEAD;
-    at_once || may_be_joined(session, seen)
-}
-
-/// To them it begins when they are told: the session is Meet Now, or it ran already when they, or their address, became known.
-pub fn joins_now(session: &Session, known: &Known, address: Option<&Address>) -> bool {
-    let known_at = address.map_or(known.first_seen, |address| address_known_at(known, address));
-    is_meet_now(session, known) || may_be_joined(session, known_at)
-}
-
-/// Whoever becomes known then can still join.
-pub fn may_be_joined(session: &Session, at: DateTime<Utc>) -> bool {
-    (session.start..=session.start + MEET_NOW_USEFUL).contains(&at)
-}
-
-/// When this address became known. Another address is another person until they were told.
-fn address_known_at(known: &Known, address: &Address) -> DateTime<Utc> {
-    let readdressed = known.notices.iter().any(|n| n.heard() && n.notice.address != *address);
-    if readdressed { known.first_seen.max(known.facts_known_at) } else { known.first_seen }
 }
 
 /// A message that was planned, and may tell somebody yet: when it was told is another question.

@@ -8,9 +8,10 @@
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 
-use super::{Elsewhere, Outbox, ROUNDS, ReplaysAfterRestore, Walk, WalkSummary, Walker, Work, outbox};
+use super::work::Work;
+use super::{Elsewhere, ROUNDS, WalkSummary, Walker};
 use crate::guard::GuardChange;
-use crate::outbox::{Applied, WalkedSession};
+use crate::outbox::{self, Applied, Outbox, ReplaysAfterRestore, Walk, WalkedSession};
 use crate::session::{Session, SessionId};
 
 /// Sessions of the first part: so few that its messages leave at once. Each part has twice as many as the one before.

@@ -3,16 +3,19 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
+
 use super::elsewhere::Beside;
+use super::guard::{self, GuardedSession, Kept, Scene};
 use super::slips::Slips;
-use super::{DateTime, Kept, Looked, Presence, Scene, SessionId, Utc, WalkedSession, Walker, differ, guard, occupied};
+use super::{Walker, differ, occupied};
 use crate::guard::{GuardChange, GuardKind, GuardSet, Member};
 use crate::known::KnownMap;
 use crate::notice::{Decision, Occasion};
-use crate::outbox::{self, Outbox, Seen};
+use crate::outbox::{self, Outbox, Seen, WalkedSession};
 use crate::plan;
 use crate::session::stored::StoredSession;
-use crate::session::{Participant, Session, Snapshot, TakenFor};
+use crate::session::{Participant, Presence, Session, SessionId, Snapshot, TakenFor};
 use crate::source::ambiguity;
 
 /// Sessions of a snapshot that differ, with their digests; those that are not in it; and those that another source lists instead, as it says them.
@@ -79,7 +82,7 @@ impl Walker<'_> {
         Ok(())
     }
 
-    fn looked(&self, (changed, missing, moves): Work<'_>, seen: &Seen) -> Vec<Looked> {
+    fn looked(&self, (changed, missing, moves): Work<'_>, seen: &Seen) -> Vec<GuardedSession> {
         let displaced = self.displaced((changed, missing, moves), seen);
         let listed = || changed.iter().map(|(is, _)| &**is).chain(moves.iter().copied());
         let slips = Slips::of(&self.left, listed().map(|is| (self.before.get(&is.id).map(|(_, was)| was), is)), self.policy);
@@ -96,7 +99,7 @@ impl Walker<'_> {
             }
             // Of a session that runs, whoever is told its code anew counts.
             let runs = plan::may_be_joined(was, self.now) && differ::only_who_is_told(&mut whats);
-            Some(Looked {
+            Some(GuardedSession {
                 session: is.id,
                 counts: takes_place(was, self.now) || (runs && was.is_active() && was.presence != Presence::Gone),
                 over: was.start.max(is.start) <= self.now && !runs,
@@ -114,7 +117,7 @@ impl Walker<'_> {
                 Vec::new()
             };
             let over = was.start <= self.now;
-            Some(Looked { session: *id, counts: true, over, cancelled: false, missing: true, unread: false, whats })
+            Some(GuardedSession { session: *id, counts: true, over, cancelled: false, missing: true, unread: false, whats })
         });
         listed.chain(absent).collect()
     }
@@ -202,7 +205,7 @@ impl Walker<'_> {
 
     /// The same, of one that it does not list. Without a digest: whatever it says when it lists it again is another thing.
     pub(super) fn held_missing(&self, id: SessionId, kept: Kept, mut known: KnownMap) -> Option<WalkedSession> {
-        known.values_mut().for_each(super::begin_anew);
+        known.values_mut().for_each(super::absence::begin_anew);
         let mut walked = self.kept(id, kept.presence(), known)?;
         walked.digest = String::new();
         Some(walked)

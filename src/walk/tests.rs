@@ -5,10 +5,11 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::contact::Channel;
-use crate::entry::Entry;
+use crate::entry::{Entry, State};
+use crate::notice::Occasion;
 use crate::outbox::memory::MemoryOutbox;
 use crate::outbox::{Attempts, Begin, ClaimRequest, Filter, Queries, Settlement, Walks};
-use crate::source::ambiguity;
+use crate::source::json;
 
 fn at(text: &str) -> DateTime<Utc> {
     format!("2026-11-{text}Z").parse().unwrap()

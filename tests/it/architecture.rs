@@ -121,14 +121,6 @@ const FILE_MAX: usize = 400;
 const PARAMETERS_MAX: usize = 5;
 const TESTS_MAX: usize = 600;
 const FUNCTION_MAX: usize = 60;
-/// Files that are longer, or hold a longer function, and why. So many at most.
-const LONGER: &[(&str, &str)] = &[
-    ("src/walk.rs", "a walk is one story, from a snapshot to what is applied; to be told in chapters"),
-    ("src/plan/occasion.rs", "the table of occasions, in the order of the reasons"),
-    ("src/plan/tests.rs", "the table of reasons, and the world that its rows need"),
-    ("tests/it/engine/sources.rs", "what two sources say, in one place: the rows of one table of situations"),
-];
-const LONGER_MAX: usize = 4;
 
 /// Names that say nothing, of files and modules; and names that are gone.
 const BANNED: &[&str] = &[
@@ -269,12 +261,7 @@ fn files_and_functions_are_short_enough_to_read() {
     for (path, lines) in test_files().into_iter().filter(|(_, lines)| *lines > TESTS_MAX) {
         found.insert(path, vec![format!("{lines} lines")]);
     }
-    let known = |path: &String| LONGER.iter().any(|(named, _)| named == path);
-    let more: Vec<_> = found.iter().filter(|(path, _)| !known(path)).collect();
-    assert_eq!(more, [], "split it");
-    let over: Vec<&str> = LONGER.iter().map(|(path, _)| *path).filter(|path| !found.contains_key(*path)).collect();
-    assert_eq!(over, [] as [&str; 0], "no exception any more");
-    assert!(LONGER.len() <= LONGER_MAX);
+    assert_eq!(found, BTreeMap::new(), "split it");
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod remind;
 mod running;
 mod slips;
 mod sources;
+mod succession;
 mod told;
 mod unheard;
 mod world;
