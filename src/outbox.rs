@@ -9,7 +9,7 @@
 //! Times are given by the caller (`now`), except leases, which a store measures by its own clock. They are kept to the millisecond.
 
 mod access;
-mod acts;
+mod actions;
 mod alert;
 mod attempted;
 mod attempts;
@@ -35,7 +35,7 @@ mod walks;
 mod words;
 
 pub use access::Access;
-pub use acts::{Act, Acts};
+pub use actions::{Action, Actions};
 pub use alert::Alert;
 pub use attempts::{Attempts, Begin, Claim, ClaimAlone, ClaimRequest, Lease, Outgoing, RecentEnd, Recovered, Returned, Settlement};
 pub use feedback::Feedback;
@@ -68,6 +68,6 @@ impl StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// A durable store of notices, in parts that whoever needs no more can name.
-pub trait Outbox: Walks + Attempts + Feedback + Acts + Queries + Upkeep + Nodes + Transports {}
+pub trait Outbox: Walks + Attempts + Feedback + Actions + Queries + Upkeep + Nodes + Transports {}
 
-impl<T: Walks + Attempts + Feedback + Acts + Queries + Upkeep + Nodes + Transports> Outbox for T {}
+impl<T: Walks + Attempts + Feedback + Actions + Queries + Upkeep + Nodes + Transports> Outbox for T {}

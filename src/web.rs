@@ -37,7 +37,7 @@ use crate::entry::State;
 use crate::feedback::{DeliveryReport, Reply};
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
-use crate::outbox::{Act, Filter, StoreError};
+use crate::outbox::{Action, Filter, StoreError};
 use crate::render::Renderer;
 use crate::session::{ParticipationId, SessionId};
 use crate::source::push::{PushRefused, PushedBody};
@@ -310,11 +310,11 @@ impl Shared {
     }
 
     /// What staff do with a message, and what follows from it at once. `false`: it is in no state for that.
-    async fn acts(&self, who: String, key: NoticeKey, act: Act) -> Result<bool, Problem> {
+    async fn acts(&self, who: String, key: NoticeKey, act: Action) -> Result<bool, Problem> {
         let (outbox, now) = (Arc::clone(&self.office.desk.outbox), self.office.clock.now());
         let done = to_the_end(async move {
             let changed = outbox.act_by(Some(&who), &[key], act, now).await?;
-            if changed > 0 || act != Act::Retry {
+            if changed > 0 || act != Action::Retry {
                 return Ok::<bool, StoreError>(changed > 0);
             }
             // What is due already waits for its server alone.
@@ -323,7 +323,7 @@ impl Shared {
         });
         let done = done.await??;
         match act {
-            Act::Retry if done => self.intake.try_now(),
+            Action::Retry if done => self.intake.try_now(),
             _ if done => self.intake.wake(),
             _ => {}
         }

@@ -12,7 +12,7 @@ use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::{Config, StoreUrl};
 use crate::ledger::{Anchor, Event};
-use crate::outbox::Acts;
+use crate::outbox::Actions;
 use crate::outbox::sqlite::{Access, SqliteOutbox};
 
 #[derive(Serialize)]

@@ -20,7 +20,7 @@ use crate::desk::{Desk, called, what, words};
 use crate::entry::{AttemptEnd, Entry, State};
 use crate::known::resend::Resent;
 use crate::notice::{NoticeKey, Occasion};
-use crate::outbox::{Act, Filter, Outbox};
+use crate::outbox::{Action, Filter, Outbox};
 use crate::session::{ParticipationId, SessionId};
 use crate::zone::{Zone, rfc3339};
 
@@ -135,11 +135,11 @@ pub(super) fn outbox(config: Config, command: &OutboxCommand, json: bool, colors
         match command {
             OutboxCommand::List(args) => list(&store.list(&filter(args)).await?, json, (colors, &zone))?,
             OutboxCommand::Show { key } => return show(&desk, *key, json).await,
-            OutboxCommand::Retry(args) => act(&**store, args, Act::Retry, "due now").await?,
-            OutboxCommand::Hold(args) => act(&**store, args, Act::Hold, "held").await?,
-            OutboxCommand::Release(args) => act(&**store, args, Act::Release, "released").await?,
+            OutboxCommand::Retry(args) => act(&**store, args, Action::Retry, "due now").await?,
+            OutboxCommand::Hold(args) => act(&**store, args, Action::Hold, "held").await?,
+            OutboxCommand::Release(args) => act(&**store, args, Action::Release, "released").await?,
             OutboxCommand::Cancel { which, told, yes } => cancel(&**store, which, *told, *yes).await?,
-            OutboxCommand::Restore(args) => act(&**store, args, Act::Restore, "restored").await?,
+            OutboxCommand::Restore(args) => act(&**store, args, Action::Restore, "restored").await?,
             OutboxCommand::Resend(args) => return resend(&desk, args).await,
         }
         Ok(Exit::Done)
@@ -289,7 +289,7 @@ async fn cancel(store: &dyn Outbox, args: &ActArgs, told: bool, yes: bool) -> an
             bail!("nothing was cancelled");
         }
     }
-    let (act, done) = if told { (Act::CancelTold, "cancelled, and count as told") } else { (Act::Cancel, "cancelled") };
+    let (act, done) = if told { (Action::CancelTold, "cancelled, and count as told") } else { (Action::Cancel, "cancelled") };
     let changed = store.act_by(Some(&args.by()), &keys, act, WallClock.now()).await?;
     none_of_those(&args.which, &entries, changed, done)?;
     out!("{changed} of {} notices {done}", keys.len());
@@ -307,14 +307,14 @@ fn none_of_those(args: &FilterArgs, entries: &[Entry], changed: usize, done: &st
     }
 }
 
-async fn act(store: &dyn Outbox, args: &ActArgs, act: Act, done: &str) -> anyhow::Result<()> {
+async fn act(store: &dyn Outbox, args: &ActArgs, act: Action, done: &str) -> anyhow::Result<()> {
     let by = args.by();
     let args = &args.which;
     let entries = named(store, args).await?;
     let keys: Vec<NoticeKey> = entries.iter().map(|e| e.notice.key).collect();
     let changed = store.act_by(Some(&by), &keys, act, WallClock.now()).await?;
     let over = entries.iter().find(|e| matches!(e.state, State::Accepted | State::Rejected));
-    if let Some(entry) = over.filter(|_| changed == 0 && !args.keys.is_empty() && matches!(act, Act::Retry | Act::Release)) {
+    if let Some(entry) = over.filter(|_| changed == 0 && !args.keys.is_empty() && matches!(act, Action::Retry | Action::Release)) {
         bail!("{} is {}: `punctual outbox resend {0}` hands it over again", entry.notice.key, entry.state);
     }
     none_of_those(args, &entries, changed, done)?;

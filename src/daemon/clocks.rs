@@ -14,7 +14,7 @@ use super::Engine;
 use crate::clock::Upset;
 use crate::entry::{Entry, State};
 use crate::notice::NoticeKey;
-use crate::outbox::{self, Act, Filter, Outbox, StoreError};
+use crate::outbox::{self, Action, Filter, Outbox, StoreError};
 use crate::retry::{DoubtPolicy, after_doubt};
 
 /// How often the wall clock is held against the machine's own, also when nothing is due.
@@ -80,7 +80,7 @@ pub async fn forget_waits(outbox: &dyn Outbox, now: DateTime<Utc>) -> outbox::Re
         .filter(|e| e.next_attempt_at.is_some_and(|at| at > e.notice.due_at.max(now)))
         .partition(|e| e.state == State::Unknown);
     let keys: Vec<NoticeKey> = waiting.iter().map(|e| e.notice.key).collect();
-    outbox.act(&keys, Act::Retry, now).await?;
+    outbox.act(&keys, Action::Retry, now).await?;
     let resends = doubtful.iter().map(|e| (e.notice.key, resend_at(e, now)));
     outbox.resolve_doubt(now, resends.collect()).await?;
     Ok(())

@@ -18,7 +18,7 @@ use super::intake::Intake;
 use super::{Engine, OnceReport};
 use crate::dispatch::{Lane, RECALLED, Span};
 use crate::entry::{AttemptEnd, State};
-use crate::outbox::{self, Act, Filter, StoreError};
+use crate::outbox::{self, Action, Filter, StoreError};
 use crate::web;
 
 /// From one look to the next whether what a reload waits for has ended.
@@ -179,7 +179,7 @@ impl Engine {
                 continue;
             }
             let waiting: Vec<_> = self.outbox().list(&filter).await?.into_iter().map(|entry| entry.notice.key).collect();
-            self.outbox().act_by(Some("the start"), &waiting, Act::Retry, self.clock.now()).await?;
+            self.outbox().act_by(Some("the start"), &waiting, Action::Retry, self.clock.now()).await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::Desk;
 use crate::entry::Entry;
 use crate::notice::Reason;
-use crate::outbox::{Act, StoreError};
+use crate::outbox::{Action, StoreError};
 
 /// Rows of a session that are looked through.
 const ROWS: usize = 10_000;
@@ -17,6 +17,6 @@ pub async fn of(desk: &Desk, entry: &Entry) -> Result<Option<(DateTime<Utc>, Str
     }
     let key = entry.notice.key.to_string();
     let rows = desk.outbox.ledger(Some(entry.notice.session), 0, ROWS).await?;
-    let last = rows.into_iter().rev().find(|row| row.key.as_ref() == Some(&key) && Act::of(&row.event).is_some());
+    let last = rows.into_iter().rev().find(|row| row.key.as_ref() == Some(&key) && Action::of(&row.event).is_some());
     Ok(last.and_then(|row| Some((row.at, row.detail?))))
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 pub(crate) use super::attempted::Row;
 use super::checks::check_end;
 use super::standing::Doubt;
-use super::{Act, Purged, Settlement};
+use super::{Action, Purged, Settlement};
 use crate::entry::{Change, Entry, Phase, State};
 use crate::known::KnownNotice;
 use crate::ledger::{Event, LedgerRow};
@@ -153,19 +153,19 @@ impl Row {
         true
     }
 
-    pub(crate) fn act(&mut self, act: Act, now: DateTime<Utc>) -> bool {
+    pub(crate) fn act(&mut self, act: Action, now: DateTime<Utc>) -> bool {
         let due_now = now.max(self.entry.notice.due_at);
         match (act, self.entry.state) {
-            (Act::Retry, State::Waiting) if self.entry.next_attempt_at.is_none_or(|at| at > due_now) => {
+            (Action::Retry, State::Waiting) if self.entry.next_attempt_at.is_none_or(|at| at > due_now) => {
                 self.wait(State::Waiting, due_now, now);
             }
-            (Act::Retry, State::Held | State::Unknown) => self.wait(State::Waiting, due_now, now),
-            (Act::Hold, State::Waiting) => self.end(State::Held, Some(Reason::Operator), now),
-            (Act::Release, State::Held) => self.wait(State::Waiting, self.entry.notice.due_at, now),
-            (Act::Cancel, State::Waiting | State::Held | State::Unknown) => self.end(State::Cancelled, Some(Reason::Operator), now),
-            (Act::CancelTold, State::Waiting | State::Held | State::Unknown) => self.end(State::Cancelled, Some(Reason::Told), now),
-            (Act::Restore, State::Cancelled) if self.can_be_restored(now) && self.doubt.is_some() => self.end(State::Unknown, None, now),
-            (Act::Restore, State::Cancelled) if self.can_be_restored(now) => self.wait(State::Waiting, self.entry.notice.due_at, now),
+            (Action::Retry, State::Held | State::Unknown) => self.wait(State::Waiting, due_now, now),
+            (Action::Hold, State::Waiting) => self.end(State::Held, Some(Reason::Operator), now),
+            (Action::Release, State::Held) => self.wait(State::Waiting, self.entry.notice.due_at, now),
+            (Action::Cancel, State::Waiting | State::Held | State::Unknown) => self.end(State::Cancelled, Some(Reason::Operator), now),
+            (Action::CancelTold, State::Waiting | State::Held | State::Unknown) => self.end(State::Cancelled, Some(Reason::Told), now),
+            (Action::Restore, State::Cancelled) if self.can_be_restored(now) && self.doubt.is_some() => self.end(State::Unknown, None, now),
+            (Action::Restore, State::Cancelled) if self.can_be_restored(now) => self.wait(State::Waiting, self.entry.notice.due_at, now),
             _ => return false,
         }
         if self.doubt.is_some() {

@@ -7,7 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::notice::NoticeKey;
 
-use super::{Act, Begin, Claim, Purged, Returned, Settlement, WalkedSession};
+use super::{Action, Begin, Claim, Purged, Returned, Settlement, WalkedSession};
 use crate::entry::{AttemptEnd, Change};
 use crate::ledger::Event;
 
@@ -45,7 +45,7 @@ impl Settlement {
     }
 }
 
-impl Act {
+impl Action {
     const ALL: [Self; 6] = [Self::Retry, Self::Hold, Self::Release, Self::Cancel, Self::CancelTold, Self::Restore];
 
     /// The act of that word.
@@ -71,15 +71,15 @@ impl Act {
     }
 }
 
-impl From<Act> for Event {
-    fn from(act: Act) -> Self {
+impl From<Action> for Event {
+    fn from(act: Action) -> Self {
         match act {
-            Act::Retry => Self::Retry,
-            Act::Hold => Self::Hold,
-            Act::Release => Self::Release,
-            Act::Cancel => Self::Cancel,
-            Act::CancelTold => Self::CancelTold,
-            Act::Restore => Self::Restore,
+            Action::Retry => Self::Retry,
+            Action::Hold => Self::Hold,
+            Action::Release => Self::Release,
+            Action::Cancel => Self::Cancel,
+            Action::CancelTold => Self::CancelTold,
+            Action::Restore => Self::Restore,
         }
     }
 }

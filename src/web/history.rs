@@ -34,7 +34,7 @@ mod tests {
     use super::*;
     use crate::ledger::Event;
     use crate::outbox::memory::MemoryOutbox;
-    use crate::outbox::{Acts, Queries};
+    use crate::outbox::{Actions, Queries};
 
     #[tokio::test]
     async fn rows_are_found_from_the_end() {

@@ -154,6 +154,18 @@ const BANNED: &[&str] = &[
     "Door",
     "Hands",
     "Deed",
+    "last_look",
+    "LastLook",
+    "Fate",
+    "Extent",
+    "FindsAgain",
+    "StaffLetter",
+    "Parcel",
+    "Heard",
+    "Origin",
+    "Offer",
+    "Leaving",
+    "Arriving",
 ];
 
 /// Every arrow of this table: from a room to the ones that it may import.

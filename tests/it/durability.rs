@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use punctual::entry::{Change, State};
 use punctual::notice::{NoticeKey, Occasion};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
-use punctual::outbox::{Acts, Attempts, Claim, ClaimRequest, Filter, Queries, Returned, Upkeep, Walks};
+use punctual::outbox::{Actions, Attempts, Claim, ClaimRequest, Filter, Queries, Returned, Upkeep, Walks};
 use rusqlite::Connection;
 use tokio::task::JoinSet;
 

@@ -8,7 +8,7 @@ use punctual::contact::Channel;
 use punctual::dispatch::Tally;
 use punctual::entry::{Entry, State};
 use punctual::notice::{NoticeKey, Occasion, Reason};
-use punctual::outbox::{Act, Filter};
+use punctual::outbox::{Action, Filter};
 use punctual::outcome::Outcome;
 use punctual::session::SnapshotKind;
 use punctual::source::{ambiguity, json};
@@ -429,14 +429,14 @@ async fn an_operator_holds_and_releases_and_nothing_else_does() {
     let world = World::new("2026-11-24T09:00:00Z");
     world.walk(&one(START)).await;
     let keys: Vec<NoticeKey> = world.entries().await.iter().map(|e| e.notice.key).collect();
-    assert_eq!(world.outbox.act(&keys, Act::Hold, world.clock.now()).await.unwrap(), 3);
+    assert_eq!(world.outbox.act(&keys, Action::Hold, world.clock.now()).await.unwrap(), 3);
     let mut moved = one(START);
     moved[0]["Topic"] = json!("changed");
     world.walk(&moved).await;
     world.set("2026-11-24T09:30:00Z");
     world.once().await;
     assert_eq!(world.sent(), 0);
-    assert_eq!(world.outbox.act(&keys, Act::Release, world.clock.now()).await.unwrap(), 3);
+    assert_eq!(world.outbox.act(&keys, Action::Release, world.clock.now()).await.unwrap(), 3);
     world.once().await;
     assert_eq!(world.sent(), 1);
 }

@@ -7,7 +7,7 @@ use punctual::contact::Channel;
 use punctual::entry::{Entry, State};
 use punctual::ledger::LedgerRow;
 use punctual::notice::NoticeKey;
-use punctual::outbox::{Act, Begin, ClaimRequest, Filter, Settlement};
+use punctual::outbox::{Action, Begin, ClaimRequest, Filter, Settlement};
 use punctual::suppression::Suppression;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
@@ -99,14 +99,14 @@ impl Office {
     /// Somebody holds the first notice.
     async fn hold(&self) -> NoticeKey {
         let key = self.entries().await.into_iter().rfind(|e| e.state == State::Waiting).unwrap().notice.key;
-        assert_eq!(self.practice.engine.outbox().act(&[key], Act::Hold, WallClock.now()).await.unwrap(), 1);
+        assert_eq!(self.practice.engine.outbox().act(&[key], Action::Hold, WallClock.now()).await.unwrap(), 1);
         key
     }
 
     /// Everybody was told of their session, by telephone.
     async fn invited(&self) {
         let invites: Vec<NoticeKey> = self.entries().await.iter().filter(|e| e.notice.rule.is_none()).map(|e| e.notice.key).collect();
-        assert!(self.practice.engine.outbox().act(&invites, Act::CancelTold, WallClock.now()).await.unwrap() > 0);
+        assert!(self.practice.engine.outbox().act(&invites, Action::CancelTold, WallClock.now()).await.unwrap() > 0);
     }
 
     /// The first invite met a mailbox that does not exist.

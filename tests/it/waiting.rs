@@ -17,7 +17,7 @@ use punctual::entry::{Phase, State};
 use punctual::message::{Content, Message};
 use punctual::notice::{NoticeKey, Reason};
 use punctual::outbox::memory::MemoryOutbox;
-use punctual::outbox::{Act, Filter, Outbox};
+use punctual::outbox::{Action, Filter, Outbox};
 use punctual::outcome::Outcome;
 use punctual::render::{Renderer, Settings};
 use punctual::retry::DoubtPolicy;
@@ -420,7 +420,7 @@ async fn one_that_cannot_be_made_is_held_and_the_others_go() {
     assert_eq!(practice.count(State::Held, Some(Reason::Template)).await, 1);
     assert_eq!(practice.once(&lane).await.accepted, 0, "no start meets it again");
     let held = practice.dispatcher.outbox.list(&Filter { states: vec![State::Held], ..Filter::default() }).await.unwrap();
-    practice.dispatcher.outbox.act(&[held[0].notice.key], Act::Release, practice.clocks.now()).await.unwrap();
+    practice.dispatcher.outbox.act(&[held[0].notice.key], Action::Release, practice.clocks.now()).await.unwrap();
     assert_eq!(practice.once(&lane).await.accepted, 1, "until somebody releases it");
     assert_eq!(relay.took(at(NOW)).len(), 3);
 }

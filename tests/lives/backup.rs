@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use punctual::entry::{Entry, State};
 use punctual::notice::{Notice, Occasion, Reason};
-use punctual::outbox::{Act, Acts, Feedback, Upkeep};
+use punctual::outbox::{Action, Actions, Feedback, Upkeep};
 use punctual::suppression::Suppression;
 
 use super::oracle::{Oracle, Told, restored};
@@ -61,7 +61,7 @@ impl World {
         for entry in self.entries().await.into_iter().filter(is_held) {
             let (key, person) = (entry.notice.key, entry.notice.participation.0);
             let went = self.oracle.lock().unwrap().is_known_by(person, &entry.notice);
-            let act = if went { Act::CancelTold } else { Act::Release };
+            let act = if went { Action::CancelTold } else { Action::Release };
             self.notes(format!("staff, of what may have gone out: {act:?} the {} of {person}", entry.notice.occasion));
             {
                 let mut oracle = self.oracle.lock().unwrap();

@@ -10,7 +10,7 @@ use punctual::entry::{Entry, State};
 use punctual::feedback::{DeliveryReport, Reply};
 use punctual::guard::Verdict;
 use punctual::notice::NoticeKey;
-use punctual::outbox::Act;
+use punctual::outbox::Action;
 use punctual::receipt::DeliveryStatus as Arrival;
 use punctual::suppression::{Suppression, suppression_key};
 
@@ -210,9 +210,9 @@ impl World {
                 self.hand_over().await;
             }
             Deed::Poll => self.poll_all().await,
-            Deed::Cancel(n) => self.acts(n, Act::Cancel, |e| matches!(e.state, State::Waiting | State::Held | State::Unknown)).await,
-            Deed::Hold(n) => self.acts(n, Act::Hold, |e| e.state == State::Waiting).await,
-            Deed::Release(n) => self.acts(n, Act::Release, |e| e.state == State::Held).await,
+            Deed::Cancel(n) => self.acts(n, Action::Cancel, |e| matches!(e.state, State::Waiting | State::Held | State::Unknown)).await,
+            Deed::Hold(n) => self.acts(n, Action::Hold, |e| e.state == State::Waiting).await,
+            Deed::Release(n) => self.acts(n, Action::Release, |e| e.state == State::Held).await,
             Deed::Accept => {
                 self.notes("an operator lets pass what waits");
                 self.oracle.lock().unwrap().word.decided();
@@ -258,7 +258,7 @@ impl World {
         Some(if person.channel == 'S' { person.number.clone() } else { person.email.clone() })
     }
 
-    async fn acts(&self, n: usize, act: Act, may: impl Fn(&Entry) -> bool) {
+    async fn acts(&self, n: usize, act: Action, may: impl Fn(&Entry) -> bool) {
         let entries: Vec<Entry> = self.entries().await.into_iter().filter(|e| may(e)).collect();
         let Some(entry) = entries.get(n % entries.len().max(1)) else { return };
         let key: NoticeKey = entry.notice.key;

@@ -25,7 +25,7 @@ use punctual::outbox::memory::MemoryOutbox;
 use punctual::outbox::postgres::{PostgresOutbox, Server};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{
-    Act, Acts, Alert, Applied, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, DigestDelivery, Feedback, Filter, Lease, Nodes,
+    Action, Actions, Alert, Applied, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, DigestDelivery, Feedback, Filter, Lease, Nodes,
     NotedSession, Outbox, Purged, Queries, RecentEnd, Recovered, ReplaysAfterRestore, Rest, Restored, Result, Retention, Scheduled, Seen,
     SeenSession, Settlement, SourceRow, Status, TransportAnswer, TransportAsk, TransportName, TransportState, Transports, Upkeep, Walk,
     Walks,
@@ -317,9 +317,9 @@ asks!(Feedback {
     waiting_answers() -> Vec<PendingAnswer>;
 });
 
-asks!(Acts {
+asks!(Actions {
     ask(now: DateTime<Utc>, source: &str, notice: Notice, detail: &str) -> bool;
-    act_by(who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> usize;
+    act_by(who: Option<&str>, keys: &[NoticeKey], act: Action, now: DateTime<Utc>) -> usize;
     resend(who: Option<&str>, keys: &[NoticeKey], to: Option<&Address>, now: DateTime<Utc>) -> Vec<Resent>;
     record_event(at: DateTime<Utc>, event: Event, detail: &str) -> ();
     record_event_about(at: DateTime<Utc>, event: Event, detail: &str, about: Option<(SessionId, ParticipationId)>) -> ();

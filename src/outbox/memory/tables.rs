@@ -18,7 +18,7 @@ use crate::outbox::feedback::NewSuppression;
 use crate::outbox::outgoing::Alone;
 use crate::outbox::transition::Row;
 use crate::outbox::words::resent;
-use crate::outbox::{Act, Alert, Applied, Rest, Walk, WalkedSession};
+use crate::outbox::{Action, Alert, Applied, Rest, Walk, WalkedSession};
 use crate::session::stored::{Also, StoredSession, Touch};
 use crate::session::{ParticipationId, Presence, SessionId};
 use crate::suppression::{SaidBy, SuppressedAddress, Suppression, keyed_name, suppression_key};
@@ -293,11 +293,11 @@ impl Tables {
     }
 
     /// A person's deed. Whether the notice was in a state for it.
-    pub(super) fn act(&mut self, key: NoticeKey, (act, who): (Act, Option<String>), now: DateTime<Utc>) -> bool {
+    pub(super) fn act(&mut self, key: NoticeKey, (act, who): (Action, Option<String>), now: DateTime<Utc>) -> bool {
         let Some(entry) = self.change(key, (act.into(), who), now, |row| row.act(act, now).then(|| row.entry.clone())) else {
             return false;
         };
-        if act == Act::CancelTold {
+        if act == Action::CancelTold {
             // They know what holds now.
             let place = (entry.source.clone(), entry.notice.session, entry.notice.participation);
             let facts = self.participants.get(&place).map(|known| known.facts_now().to_owned());

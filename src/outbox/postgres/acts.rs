@@ -11,7 +11,7 @@ use crate::entry::Change;
 use crate::known::resend::{Resent, again};
 use crate::ledger::Event;
 use crate::notice::NoticeKey;
-use crate::outbox::Act;
+use crate::outbox::Action;
 use crate::outbox::transition::{REFUSED_US, Row};
 use crate::outbox::words::{by, resent};
 use crate::session::ParticipantRef;
@@ -27,7 +27,7 @@ pub(super) async fn ask(tx: &Tx<'_>, row: &Row, detail: &str, now: DateTime<Utc>
 }
 
 /// A person's deed, on each of these notices that is in a state for it.
-pub(super) async fn act(tx: &Tx<'_>, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Res<usize> {
+pub(super) async fn act(tx: &Tx<'_>, who: Option<&str>, keys: &[NoticeKey], act: Action, now: DateTime<Utc>) -> Res<usize> {
     let mut sheet = Sheet::of(tx, keys).await?;
     let mut changed = 0;
     for key in keys {
@@ -36,7 +36,7 @@ pub(super) async fn act(tx: &Tx<'_>, who: Option<&str>, keys: &[NoticeKey], act:
         if row.act(act, now) {
             changed += 1;
             let place = ParticipantRef::of(&row.entry);
-            if act == Act::CancelTold {
+            if act == Action::CancelTold {
                 // They know what holds now.
                 row.entry.facts = Some(known::participant(tx, &place).await?.facts_now().to_owned());
             }

@@ -1,6 +1,6 @@
 //! The parts of the store, each with what it needs.
 
-mod acts;
+mod actions;
 mod attempts;
 mod feedback;
 mod nodes;

@@ -16,7 +16,7 @@ use crate::notice::NoticeKey;
 use crate::outbox::standing::Recovery;
 use crate::outbox::transition::Row;
 use crate::outbox::words::{by, resent, rfc3339};
-use crate::outbox::{Act, Recovered};
+use crate::outbox::{Action, Recovered};
 
 pub(super) const HELD: &str = "SELECT key FROM notice WHERE state IN ('claimed', 'sending') ORDER BY key";
 /// What no start has decided about.
@@ -79,7 +79,7 @@ pub(super) fn ask(connection: &Tx<'_>, row: &Row, detail: &str, now: DateTime<Ut
 }
 
 /// A person's deed, on each of these notices that is in a state for it.
-pub(super) fn act(connection: &Tx<'_>, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> rusqlite::Result<usize> {
+pub(super) fn act(connection: &Tx<'_>, who: Option<&str>, keys: &[NoticeKey], act: Action, now: DateTime<Utc>) -> rusqlite::Result<usize> {
     let mut changed = 0;
     for key in keys {
         let Some(mut row) = find(connection, *key)? else { continue };
@@ -87,7 +87,7 @@ pub(super) fn act(connection: &Tx<'_>, who: Option<&str>, keys: &[NoticeKey], ac
         if row.act(act, now) {
             changed += 1;
             let (source, session) = (row.entry.source.clone(), row.entry.notice.session);
-            if act == Act::CancelTold {
+            if act == Action::CancelTold {
                 // They know what holds now.
                 let known = known::participant(connection, &source, session, row.entry.notice.participation)?;
                 row.entry.facts = Some(known.facts_now().to_owned());

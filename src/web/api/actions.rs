@@ -24,7 +24,7 @@ use crate::desk::remind::{self, Line};
 use crate::desk::resend::{self, ResendResult, resend};
 use crate::guard::Verdict;
 use crate::known::resend::Resent;
-use crate::outbox::Act;
+use crate::outbox::Action;
 use crate::session::{ParticipationId, SessionId};
 use crate::suppression::{Suppression, suppression_key};
 use crate::web::problem::Problem;
@@ -107,8 +107,8 @@ pub(super) async fn act(
     token: Extension<Token>,
 ) -> Result<Response, Problem> {
     Query::parse(text, &[])?;
-    let act =
-        Act::from_word(&act).ok_or_else(|| Problem::not_found("expected retry, hold, release, cancel, cancel_told, restore or resend"))?;
+    let act = Action::from_word(&act)
+        .ok_or_else(|| Problem::not_found("expected retry, hold, release, cancel, cancel_told, restore or resend"))?;
     let notice = opened(&shared, &key).await?.entry.notice.key;
     if !shared.acts(who(&token), notice, act).await? {
         return Err(Problem::new(StatusCode::CONFLICT, "it is in no state for that"));

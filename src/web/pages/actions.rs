@@ -12,7 +12,7 @@ use super::{FORM_MAX, number};
 use crate::desk::{called, people};
 use crate::guard::{Verdict, seen_as};
 use crate::notice::NoticeKey;
-use crate::outbox::Act;
+use crate::outbox::Action;
 use crate::session::{ParticipationId, SessionId};
 use crate::web::auth::{CurrentUser, Form};
 use crate::web::page::{self, Trouble};
@@ -35,12 +35,12 @@ pub(super) async fn act(
     let (form, current_user) = from_operator(&shared, &headers, body).await?;
     let nothing = || Trouble::NotFound("There is nothing at this address.");
     let key: NoticeKey = key.parse().map_err(|_| nothing())?;
-    let act = Act::from_word(&act).ok_or_else(nothing)?;
+    let act = Action::from_word(&act).ok_or_else(nothing)?;
     if !shared.acts(called::with_reason(current_user.name(), form.get("reason")), key, act).await? {
         return Err(Trouble::Conflict("It is in another state by now: somebody else may have decided, or it went out. Look at it again."));
     }
     // What can be taken back is taken back there.
-    let undone = matches!(act, Act::Hold | Act::Cancel | Act::CancelTold).then(|| format!("/notices/{key}?done={}", act.as_str()));
+    let undone = matches!(act, Action::Hold | Action::Cancel | Action::CancelTold).then(|| format!("/notices/{key}?done={}", act.as_str()));
     Ok(page::see(&undone.unwrap_or_else(|| back(&form, &format!("/notices/{key}")))))
 }
 

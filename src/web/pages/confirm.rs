@@ -13,7 +13,7 @@ use super::{PageContext, Trouble, actions, notice, number};
 use crate::desk::{what, words};
 use crate::entry::{Entry, State as NoticeState};
 use crate::guard::{seen_as, sessions_of};
-use crate::outbox::Act;
+use crate::outbox::Action;
 use crate::session::{ParticipationId, SessionId};
 use crate::suppression::Suppression;
 use crate::web::auth::Form;
@@ -49,7 +49,7 @@ pub(super) async fn act(
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
     let context = operator(&shared, &headers)?;
-    let act = Act::from_word(&act).ok_or(Trouble::NotFound("There is nothing at this address."))?;
+    let act = Action::from_word(&act).ok_or(Trouble::NotFound("There is nothing at this address."))?;
     let entry = notice::opened(&context, &key).await?.entry;
     let words = in_words(act, &entry, &context);
     let n = &entry.notice;
@@ -183,33 +183,33 @@ struct ConfirmWords {
     button: &'static str,
 }
 
-fn in_words(act: Act, entry: &Entry, context: &PageContext<'_>) -> ConfirmWords {
+fn in_words(act: Action, entry: &Entry, context: &PageContext<'_>) -> ConfirmWords {
     let until = words::clock(entry.notice.useful_until, &context.office.zone, context.now);
     let undo = || Some(format!("You can take it back until {until}, on the message’s page."));
     let of = |title, will, undo, button| ConfirmWords { title, will, undo, button };
     match (act, entry.state) {
-        (Act::Hold, _) => {
+        (Action::Hold, _) => {
             of("Hold this message?", "It waits until somebody releases it. If nobody does in time, it is not sent.", undo(), "Hold it")
         }
-        (Act::Cancel, _) => of(
+        (Action::Cancel, _) => of(
             "Do not send this message?",
             "It is not sent, and not planned again. Nobody is told that it is not.",
             undo(),
             "Do not send it",
         ),
-        (Act::CancelTold, _) => of(
+        (Action::CancelTold, _) => of(
             "You told them by phone?",
             "This message is not sent, and what it says counts as told: if anything changes later, they hear of the change.",
             undo(),
             "I told them",
         ),
-        (Act::Release, _) => of("Send this message?", "It is sent at its time, or at once if that is past.", None, "Send it"),
-        (Act::Restore, _) => {
+        (Action::Release, _) => of("Send this message?", "It is sent at its time, or at once if that is past.", None, "Send it"),
+        (Action::Restore, _) => {
             of("Send it after all?", "It is planned again, and sent at its time, or at once if that is past.", undo(), "Plan it again")
         }
-        (Act::Retry, NoticeState::Unknown) => {
+        (Action::Retry, NoticeState::Unknown) => {
             of("Send it again?", "Nobody knows whether the first one arrived: they may get the same message twice.", None, "Send it again")
         }
-        (Act::Retry, _) => of("Try it now?", "It waits for nothing: a server that pauses is asked again.", None, "Try now"),
+        (Action::Retry, _) => of("Try it now?", "It waits for nothing: a server that pauses is asked again.", None, "Try now"),
     }
 }

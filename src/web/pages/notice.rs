@@ -17,7 +17,7 @@ use crate::desk::message::{self, MessageView, Sees};
 use crate::desk::notices::{OpenedNotice, open};
 use crate::entry::{Entry, State as NoticeState};
 use crate::notice::NoticeKey;
-use crate::outbox::Act;
+use crate::outbox::Action;
 use crate::web::{Shared, page};
 
 #[derive(Template)]
@@ -51,11 +51,11 @@ struct Undoable {
 impl Undoable {
     /// Of the page's address, as long as it holds.
     fn of(query: Option<&str>, entry: &Entry) -> Option<Self> {
-        let act = Act::from_word(query?.strip_prefix("done=")?)?;
+        let act = Action::from_word(query?.strip_prefix("done=")?)?;
         let (says, undo) = match (act, entry.state) {
-            (Act::Hold, NoticeState::Held) => ("Held: it is not sent until somebody releases it.", Act::Release),
-            (Act::Cancel, NoticeState::Cancelled) => ("It will not be sent.", Act::Restore),
-            (Act::CancelTold, NoticeState::Cancelled) => ("It will not be sent, and counts as told.", Act::Restore),
+            (Action::Hold, NoticeState::Held) => ("Held: it is not sent until somebody releases it.", Action::Release),
+            (Action::Cancel, NoticeState::Cancelled) => ("It will not be sent.", Action::Restore),
+            (Action::CancelTold, NoticeState::Cancelled) => ("It will not be sent, and counts as told.", Action::Restore),
             _ => return None,
         };
         Some(Self { says, undo: undo.as_str() })

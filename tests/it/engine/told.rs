@@ -116,7 +116,7 @@ async fn a_reminder_keeps_no_distance_from_what_did_not_arrive() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_takes_the_place_of_stopped_messages_is_stopped() {
-    for (act, state) in [(Act::Hold, "held"), (Act::Cancel, "cancelled")] {
+    for (act, state) in [(Action::Hold, "held"), (Action::Cancel, "cancelled")] {
         let world = invited().await;
         let keys: Vec<NoticeKey> = world.entries().await.iter().filter(|e| e.state == State::Waiting).map(|e| e.notice.key).collect();
         assert_eq!(world.outbox.act(&keys, act, world.clock.now()).await.unwrap(), 2, "{state}");
@@ -141,7 +141,7 @@ async fn what_takes_the_place_of_stopped_messages_is_stopped() {
     let world = invited().await;
     let one: Vec<NoticeKey> =
         world.entries().await.iter().filter(|e| e.notice.rule.as_deref() == Some("1h")).map(|e| e.notice.key).collect();
-    world.outbox.act(&one, Act::Cancel, world.clock.now()).await.unwrap();
+    world.outbox.act(&one, Action::Cancel, world.clock.now()).await.unwrap();
     let later = changed(|s| s["ScheduleTs"] = json!("2026-12-03T20:00:00"));
     for now in ["2026-11-24T10:00:00Z", "2026-11-24T10:03:00Z"] {
         world.set(now);
@@ -232,7 +232,7 @@ async fn a_reminder_goes_when_the_invite_before_it_does_not() {
             world.script(&[Step::Answer(Outcome::Rejected { reply: "554 5.6.0 content".to_owned(), remember: None })]);
             world.once().await;
         } else {
-            assert_eq!(world.outbox.act(&[invite.notice.key], Act::Cancel, world.clock.now()).await.unwrap(), 1);
+            assert_eq!(world.outbox.act(&[invite.notice.key], Action::Cancel, world.clock.now()).await.unwrap(), 1);
         }
         world.set("2026-11-26T13:43:00Z");
         world.walk(&one(START)).await;

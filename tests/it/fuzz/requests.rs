@@ -11,7 +11,7 @@ use punctual::contact::{Address, ConnectCode, Passkey};
 use punctual::ledger::{Anchor, Event};
 use punctual::notice::NoticeKey;
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
-use punctual::outbox::{Acts, Queries};
+use punctual::outbox::{Actions, Queries};
 use reqwest::Method;
 use rusqlite::Connection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -6,7 +6,7 @@ use punctual::guard::Verdict;
 use punctual::known::resend::{Resent, original};
 use punctual::ledger::Event;
 use punctual::notice::{Notice, NoticeKey, Occasion, Reason};
-use punctual::outbox::{Act, Filter, Returned, Settlement, WalkedSession};
+use punctual::outbox::{Action, Filter, Returned, Settlement, WalkedSession};
 use punctual::session::{ParticipationId, SessionId};
 
 use super::fixture::{START, Store, accepted, addressed, begin, mail, minute, notice, retry, returned, text, unknown, walk, walked};
@@ -15,14 +15,14 @@ use super::walks::{bring, omission};
 pub(crate) async fn every_act_in_every_state(store: Store) {
     // Where it leads; nowhere: nothing changes.
     let leads = |act, state| match (act, state) {
-        (Act::Retry | Act::Release, State::Held) | (Act::Retry, State::Unknown) => Some((State::Waiting, None)),
-        (Act::Hold, State::Waiting) => Some((State::Held, Some(Reason::Operator))),
-        (Act::Cancel, State::Waiting | State::Held | State::Unknown) => Some((State::Cancelled, Some(Reason::Operator))),
-        (Act::CancelTold, State::Waiting | State::Held | State::Unknown) => Some((State::Cancelled, Some(Reason::Told))),
+        (Action::Retry | Action::Release, State::Held) | (Action::Retry, State::Unknown) => Some((State::Waiting, None)),
+        (Action::Hold, State::Waiting) => Some((State::Held, Some(Reason::Operator))),
+        (Action::Cancel, State::Waiting | State::Held | State::Unknown) => Some((State::Cancelled, Some(Reason::Operator))),
+        (Action::CancelTold, State::Waiting | State::Held | State::Unknown) => Some((State::Cancelled, Some(Reason::Told))),
         _ => None,
     };
     let mut session = 0;
-    for act in [Act::Retry, Act::Hold, Act::Release, Act::Cancel, Act::CancelTold, Act::Restore] {
+    for act in [Action::Retry, Action::Hold, Action::Release, Action::Cancel, Action::CancelTold, Action::Restore] {
         for state in State::ALL {
             session += 1;
             let one = notice(session, Occasion::Invite, 0);
@@ -36,7 +36,7 @@ pub(crate) async fn every_act_in_every_state(store: Store) {
                 Some((to, reason)) => {
                     assert_eq!((changed, entry.state, entry.reason, entry.changed_at), (1, to, reason, minute(7)), "{act:?} of {state}");
                     let next = match (act, to) {
-                        (Act::Release, _) => Some(minute(0)),
+                        (Action::Release, _) => Some(minute(0)),
                         (_, State::Waiting) => Some(minute(7)),
                         _ => None,
                     };
@@ -44,28 +44,28 @@ pub(crate) async fn every_act_in_every_state(store: Store) {
                 }
             }
             // Out of the way of the next.
-            store.outbox.act(&[one.key], Act::Cancel, minute(8)).await.unwrap();
+            store.outbox.act(&[one.key], Action::Cancel, minute(8)).await.unwrap();
         }
     }
     let nobody = notice(session + 1, Occasion::Invite, 0).key;
-    assert_eq!(store.outbox.act(&[nobody], Act::Hold, minute(9)).await.unwrap(), 0);
+    assert_eq!(store.outbox.act(&[nobody], Action::Hold, minute(9)).await.unwrap(), 0);
 }
 
 /// Of what a person cancelled, and as long as it is of use; what a plan cancelled is the planner's.
 pub(crate) async fn a_cancel_is_taken_back(store: Store) {
     let invite = store.one().await;
-    for (act, reason) in [(Act::Cancel, Reason::Operator), (Act::CancelTold, Reason::Told)] {
+    for (act, reason) in [(Action::Cancel, Reason::Operator), (Action::CancelTold, Reason::Told)] {
         assert_eq!(store.outbox.act(&[invite.key], act, minute(1)).await.unwrap(), 1);
         assert_eq!(store.entry(invite.key).await.reason, Some(reason));
-        assert_eq!(store.outbox.act(&[invite.key], Act::Restore, minute(600)).await.unwrap(), 0, "it is of no use any more");
-        assert_eq!(store.outbox.act(&[invite.key], Act::Restore, minute(2)).await.unwrap(), 1);
+        assert_eq!(store.outbox.act(&[invite.key], Action::Restore, minute(600)).await.unwrap(), 0, "it is of no use any more");
+        assert_eq!(store.outbox.act(&[invite.key], Action::Restore, minute(2)).await.unwrap(), 1);
         let entry = store.entry(invite.key).await;
         assert_eq!((entry.state, entry.reason, entry.next_attempt_at), (State::Waiting, None, Some(minute(0))));
     }
     let claim = store.doubt_one(3).await;
     assert!(store.settle(4, &claim, unknown(None)).await);
-    store.outbox.act(&[invite.key], Act::Cancel, minute(5)).await.unwrap();
-    assert_eq!(store.outbox.act(&[invite.key], Act::Restore, minute(6)).await.unwrap(), 1);
+    store.outbox.act(&[invite.key], Action::Cancel, minute(5)).await.unwrap();
+    assert_eq!(store.outbox.act(&[invite.key], Action::Restore, minute(6)).await.unwrap(), 1);
     let entry = store.entry(invite.key).await;
     assert_eq!((entry.state, entry.next_attempt_at), (State::Unknown, None), "what was in doubt is so again");
 }
@@ -75,10 +75,10 @@ pub(crate) async fn what_staff_told_is_remembered(store: Store) {
     let invite = store.one().await;
     let known = |map: punctual::known::KnownMap| map.into_values().find(|k| !k.notices.is_empty()).unwrap();
     let session = [SessionId(1)];
-    store.outbox.act(&[invite.key], Act::Cancel, minute(1)).await.unwrap();
+    store.outbox.act(&[invite.key], Action::Cancel, minute(1)).await.unwrap();
     assert!(!known(store.outbox.known("clinic", &session).await.unwrap()).notices[0].heard());
-    store.outbox.act(&[invite.key], Act::Restore, minute(1)).await.unwrap();
-    store.outbox.act(&[invite.key], Act::CancelTold, minute(1)).await.unwrap();
+    store.outbox.act(&[invite.key], Action::Restore, minute(1)).await.unwrap();
+    store.outbox.act(&[invite.key], Action::CancelTold, minute(1)).await.unwrap();
     let known = known(store.outbox.known("clinic", &session).await.unwrap());
     assert!(known.notices[0].heard() && !known.notices[0].may_have_been_sent());
     assert_eq!(known.notices[0].facts.as_ref(), Some(&known.facts));
@@ -146,8 +146,8 @@ pub(crate) async fn a_retry_is_claimed_again(store: Store) {
     let claim = store.doubt_one(0).await;
     assert!(store.settle(1, &claim, retry(300)).await);
     assert!(store.claim(10).await.is_empty());
-    assert_eq!(store.outbox.act(&[invite.key], Act::Retry, minute(10)).await.unwrap(), 1);
-    assert_eq!(store.outbox.act(&[invite.key], Act::Retry, minute(11)).await.unwrap(), 0, "it is due already");
+    assert_eq!(store.outbox.act(&[invite.key], Action::Retry, minute(10)).await.unwrap(), 1);
+    assert_eq!(store.outbox.act(&[invite.key], Action::Retry, minute(11)).await.unwrap(), 0, "it is due already");
     let claim = store.claim_one(10).await;
     assert_eq!((claim.epoch, claim.frozen), (2, None), "nothing is in doubt: it is rendered afresh");
 }
@@ -155,9 +155,9 @@ pub(crate) async fn a_retry_is_claimed_again(store: Store) {
 pub(crate) async fn a_retry_is_never_before_the_due_time(store: Store) {
     let reminder = notice(1, Occasion::Reminder, 100);
     store.add(1, std::slice::from_ref(&reminder)).await;
-    assert_eq!(store.outbox.act(&[reminder.key], Act::Retry, minute(10)).await.unwrap(), 0, "there is no back-off to end");
-    store.outbox.act(&[reminder.key], Act::Hold, minute(10)).await.unwrap();
-    assert_eq!(store.outbox.act(&[reminder.key], Act::Retry, minute(11)).await.unwrap(), 1);
+    assert_eq!(store.outbox.act(&[reminder.key], Action::Retry, minute(10)).await.unwrap(), 0, "there is no back-off to end");
+    store.outbox.act(&[reminder.key], Action::Hold, minute(10)).await.unwrap();
+    assert_eq!(store.outbox.act(&[reminder.key], Action::Retry, minute(11)).await.unwrap(), 1);
     assert_eq!(store.entry(reminder.key).await.next_attempt_at, Some(minute(100)));
 }
 
@@ -222,8 +222,8 @@ pub(crate) async fn sessions_are_found_by_their_start(store: Store) {
 
 pub(crate) async fn a_deed_names_who_did_it(store: Store) {
     let invite = store.one().await;
-    assert_eq!(store.outbox.act_by(Some("jane"), &[invite.key], Act::Hold, minute(1)).await.unwrap(), 1);
-    assert_eq!(store.outbox.act(&[invite.key], Act::Release, minute(2)).await.unwrap(), 1);
+    assert_eq!(store.outbox.act_by(Some("jane"), &[invite.key], Action::Hold, minute(1)).await.unwrap(), 1);
+    assert_eq!(store.outbox.act(&[invite.key], Action::Release, minute(2)).await.unwrap(), 1);
     assert_eq!(store.outbox.decide_guard(Verdict::Accept, Some("jane"), Some("clinic"), minute(3)).await.unwrap(), 0);
     let rows = store.ledger().await;
     let last: Vec<_> = rows.iter().rev().take(3).map(|r| (r.event.as_str(), r.detail.as_deref())).collect();
@@ -275,8 +275,8 @@ pub(crate) async fn the_ledger_tells_each_step(store: Store) {
     let ray = addressed(1, Occasion::Invite, 0, mail("ray.chalk"));
     store.add(1, std::slice::from_ref(&ray)).await;
     store.change(Change::Move { key: ray.key, due_at: minute(1), useful_until: minute(START_OF_OTHER) }).await;
-    store.outbox.act(&[ray.key], Act::Hold, minute(1)).await.unwrap();
-    store.outbox.act(&[ray.key], Act::Release, minute(1)).await.unwrap();
+    store.outbox.act(&[ray.key], Action::Hold, minute(1)).await.unwrap();
+    store.outbox.act(&[ray.key], Action::Release, minute(1)).await.unwrap();
     let fenced = store.claim_one(1).await;
     store.settle(1, &fenced, returned(Returned::Fenced, 1)).await;
     let claim = store.doubt_one(1).await;

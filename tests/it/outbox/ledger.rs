@@ -13,7 +13,7 @@ use punctual::feedback::word::Word;
 use punctual::ledger::{Event, Finding, Link};
 use punctual::notice::{Occasion, Reason};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
-use punctual::outbox::{Acts, ReplaysAfterRestore, Restored, Retention, Upkeep};
+use punctual::outbox::{Actions, ReplaysAfterRestore, Restored, Retention, Upkeep};
 use punctual::session::{ParticipationId, SessionId};
 use rusqlite::Connection;
 

@@ -7,7 +7,7 @@ use punctual::contact::Channel;
 use punctual::entry::{Change, State};
 use punctual::ledger::{Event, LedgerRow};
 use punctual::notice::{Notice, NoticeKey, Occasion, Reason};
-use punctual::outbox::{Act, Claim, ClaimRequest, Filter, Retention, Returned, Settlement, Walk, WalkedSession};
+use punctual::outbox::{Action, Claim, ClaimRequest, Filter, Retention, Returned, Settlement, Walk, WalkedSession};
 use punctual::session::SessionId;
 use punctual::session::stored::StoredSession;
 use punctual::suppression::Suppression;
@@ -27,7 +27,7 @@ enum Step {
     Settle { claim: usize, at: i64, end: Settlement },
     Recover { owner: bool, at: i64, everything: bool },
     Resolve { notice: usize, at: Option<i64> },
-    Act { notices: Vec<usize>, act: Act, at: i64 },
+    Act { notices: Vec<usize>, act: Action, at: i64 },
     Resend { notice: usize, of_resent: bool, other: bool, at: i64 },
     TransportAsk { session: i64, number: usize, at: i64 },
     Suppress { text: bool, kind: Suppression, at: i64 },
@@ -78,7 +78,7 @@ fn settlement() -> impl Strategy<Value = Settlement> {
 
 fn step() -> impl Strategy<Value = Step> {
     let channel = select(vec![Channel::Email, Channel::Sms]);
-    let act = select(vec![Act::Retry, Act::Hold, Act::Release, Act::Cancel, Act::CancelTold, Act::Restore]);
+    let act = select(vec![Action::Retry, Action::Hold, Action::Release, Action::Cancel, Action::CancelTold, Action::Restore]);
     let claim = 0_usize..4;
     prop_oneof![
         4 => (1_i64..=3, 0_u8..3, prop::collection::vec(change(), 0..4), 0_usize..3)

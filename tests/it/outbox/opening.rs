@@ -9,7 +9,7 @@ use std::process::Command;
 use punctual::entry::AttemptEnd;
 use punctual::ledger::Event;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
-use punctual::outbox::{Acts, Attempts, Filter, Queries, Upkeep, Walks};
+use punctual::outbox::{Actions, Attempts, Filter, Queries, Upkeep, Walks};
 use rusqlite::Connection;
 
 use super::fixture::{minute, notice, walk, walked};
@@ -191,7 +191,7 @@ async fn one_daemon_and_any_commands() {
     assert_eq!(command.reference_key().await.unwrap(), daemon.reference_key().await.unwrap());
     let invite = notice(1, punctual::notice::Occasion::Invite, 0);
     daemon.apply(walk(vec![walked(1, "first", vec![punctual::entry::Change::Add(invite.clone())])])).await.unwrap();
-    assert_eq!(command.act(&[invite.key], punctual::outbox::Act::Hold, super::fixture::minute(1)).await.unwrap(), 1);
+    assert_eq!(command.act(&[invite.key], punctual::outbox::Action::Hold, super::fixture::minute(1)).await.unwrap(), 1);
     assert_eq!(daemon.list(&Filter::default()).await.unwrap()[0].state, punctual::entry::State::Held);
     let key = daemon.reference_key().await.unwrap();
     drop(daemon);

@@ -8,7 +8,7 @@ use punctual::entry::{Change, State};
 use punctual::ledger::{Event, Finding};
 use punctual::notice::{Occasion, Reason};
 use punctual::outbox::postgres::{PostgresOutbox, Server};
-use punctual::outbox::{Access, Act, Acts, Feedback, Queries, StoreKey, Upkeep, Walks, digest_key};
+use punctual::outbox::{Access, Action, Actions, Feedback, Queries, StoreKey, Upkeep, Walks, digest_key};
 
 use super::cluster::{Cluster, Proxy, cluster};
 use super::fixture::{Store, accepted, addressed, lease, mail, minute, notice, request, text, walk, walked};
@@ -230,7 +230,7 @@ async fn writers_follow_one_another() {
     assert_eq!((verified.rows, verified.findings), (7 + 80, Vec::new()));
     let held = store.all().await.into_iter().find(|e| e.state == State::Waiting).unwrap().notice.key;
     let both = [held; 1];
-    let acted = tokio::try_join!(store.outbox.act(&both, Act::Hold, minute(1)), command.act(&both, Act::Cancel, minute(1))).unwrap();
+    let acted = tokio::try_join!(store.outbox.act(&both, Action::Hold, minute(1)), command.act(&both, Action::Cancel, minute(1))).unwrap();
     assert!(acted == (1, 1) || acted == (0, 1), "each saw what the other had done: {acted:?}");
 }
 
@@ -284,7 +284,7 @@ async fn an_answer_that_is_lost_is_found_in_the_ledger() {
     let server = Server::parse(&proxy.url("swallowed"), None, None).unwrap();
     let store = worked(&server).await;
     let key = store.all().await.into_iter().find(|e| e.state == State::Waiting).unwrap().notice.key;
-    for (number, act) in [Act::Hold, Act::Release, Act::Cancel].into_iter().enumerate() {
+    for (number, act) in [Action::Hold, Action::Release, Action::Cancel].into_iter().enumerate() {
         proxy.swallow();
         assert_eq!(store.outbox.act(&[key], act, minute(1)).await.unwrap(), 1, "{act:?}");
         assert_eq!(proxy.swallowed(), number + 1);

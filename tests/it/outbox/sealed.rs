@@ -14,7 +14,7 @@ use punctual::guard::{GuardKind, GuardStanding, Member, Noted};
 use punctual::ledger::Event;
 use punctual::notice::Occasion;
 use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
-use punctual::outbox::{Acts, Attempts, Begin, Feedback, Filter, Outbox, Queries, Upkeep, Walks};
+use punctual::outbox::{Actions, Attempts, Begin, Feedback, Filter, Outbox, Queries, Upkeep, Walks};
 use punctual::session::stored::Departed;
 use punctual::session::{ParticipationId, Presence, Role, SessionId};
 use punctual::suppression::{Suppression, suppression_key};
@@ -120,7 +120,7 @@ async fn what_was_pruned_is_in_no_file() {
         let command = SqliteOutbox::open_with(&format!("sqlite://{}", path.display()), Access::Command, key.as_ref()).unwrap();
         assert!(!command.list(&Filter::default()).await.unwrap().is_empty());
         let waiting: Vec<_> = store.list(&Filter::default()).await.unwrap().into_iter().map(|e| e.notice.key).collect();
-        store.act(&waiting, punctual::outbox::Act::Cancel, minute(3)).await.unwrap();
+        store.act(&waiting, punctual::outbox::Action::Cancel, minute(3)).await.unwrap();
         let all = punctual::outbox::Retention { content_before: minute(1 << 20), history_before: minute(1 << 20) };
         store.purge(minute(1 << 20), all).await.unwrap();
         let there = |when: &str| {

@@ -6,7 +6,7 @@ use punctual::guard::{GuardChange, GuardKind, GuardSet, GuardStanding, Member, P
 use punctual::known::Known;
 use punctual::ledger::Event;
 use punctual::notice::{Occasion, Omission, Reason};
-use punctual::outbox::{Act, Applied, Filter, Retention, Returned, SeenSession, Walk, WalkedSession};
+use punctual::outbox::{Action, Applied, Filter, Retention, Returned, SeenSession, Walk, WalkedSession};
 use punctual::receipt::{DeliveryStatus, Receipt, ReceiptTarget, Received};
 use punctual::session::stored::{Also, Departed, Touch};
 use punctual::session::{Fault, ParticipationId, Presence, Role, SessionId, SourceRecord, TakenFor};
@@ -152,7 +152,7 @@ pub(crate) async fn moves_and_ends_are_guarded_by_the_state(store: Store) {
     }
     let stopped = notice(50, Occasion::Invite, 0);
     store.add(50, std::slice::from_ref(&stopped)).await;
-    store.outbox.act(&[stopped.key], Act::Cancel, minute(0)).await.unwrap();
+    store.outbox.act(&[stopped.key], Action::Cancel, minute(0)).await.unwrap();
     let moved = store.change(Change::Move { key: stopped.key, due_at: minute(30), useful_until: minute(90) }).await;
     assert_eq!((moved, store.entry(stopped.key).await.state), (Applied::default(), State::Cancelled), "what an operator ended stays so");
     let nobody = notice(99, Occasion::Invite, 0).key;
@@ -406,7 +406,7 @@ pub(crate) async fn presences_and_the_departed_come_back(store: Store) {
     }
     // Their records hold codes.
     store.outbox.apply(with(Presence::Listed, std::slice::from_ref(&surely))).await.unwrap();
-    store.outbox.act(&[store.all().await[0].notice.key], Act::Hold, minute(1)).await.unwrap();
+    store.outbox.act(&[store.all().await[0].notice.key], Action::Hold, minute(1)).await.unwrap();
     let retention = Retention { content_before: minute(START + 1), history_before: minute(-100) };
     assert_eq!(store.outbox.purge(minute(2), retention).await.unwrap().records, 1);
     store.outbox.apply(with(Presence::Listed, &[])).await.unwrap();
@@ -431,8 +431,8 @@ pub(crate) async fn whatever_happens_to_a_session_touches_it(store: Store) {
             "begin" => assert_eq!(store.outbox.begin(vec![begin(&claims[0], 0)]).await.unwrap(), [true]),
             "doubt" => assert!(store.outbox.doubt(lease(&claims[0]), 1, TimeDelta::zero()).await.unwrap()),
             "settle" => assert!(store.settle(0, &claims[0], retry(0)).await),
-            "hold" => assert_eq!(store.outbox.act(&[invite.key], Act::Hold, minute(0)).await.unwrap(), 1),
-            "release" => assert_eq!(store.outbox.act(&[invite.key], Act::Release, minute(0)).await.unwrap(), 1),
+            "hold" => assert_eq!(store.outbox.act(&[invite.key], Action::Hold, minute(0)).await.unwrap(), 1),
+            "release" => assert_eq!(store.outbox.act(&[invite.key], Action::Release, minute(0)).await.unwrap(), 1),
             _ => {
                 let claim = store.doubt_one(0).await;
                 assert!(store.settle(1, &claim, unknown(None)).await);

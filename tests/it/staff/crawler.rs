@@ -323,7 +323,7 @@ async fn crawl(sealed: bool, show_names: &str) {
     let before = found(&bytes_of(&folder), all);
     assert_eq!(before.is_empty(), sealed, "before a prune: {before:?}");
     let waiting: Vec<_> = office.entries().await.into_iter().filter(|e| e.state == State::Waiting).map(|e| e.notice.key).collect();
-    office.practice.engine.outbox().act(&waiting, punctual::outbox::Act::Cancel, WallClock.now()).await.unwrap();
+    office.practice.engine.outbox().act(&waiting, punctual::outbox::Action::Cancel, WallClock.now()).await.unwrap();
     let keep = WallClock.now() + chrono::TimeDelta::days(30);
     office
         .practice

@@ -6,7 +6,7 @@ use punctual::access::{self, User, UserRole, file, password, totp};
 use punctual::clock::{Clock, WallClock};
 use punctual::entry::State;
 use punctual::ledger::Event;
-use punctual::outbox::Acts;
+use punctual::outbox::Actions;
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;

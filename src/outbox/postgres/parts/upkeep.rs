@@ -10,7 +10,7 @@ use super::super::{PostgresOutbox, alert, chains, history, open, outgoing, resto
 use crate::access::logins::KeptLogin;
 use crate::ledger::{Anchor, Event, Verified};
 use crate::outbox::origin::StoreOrigin;
-use crate::outbox::{Acts, Alert, DigestDelivery, Purged, Restored, Result, Retention, Scheduled, Upkeep};
+use crate::outbox::{Actions, Alert, DigestDelivery, Purged, Restored, Result, Retention, Scheduled, Upkeep};
 
 #[async_trait]
 impl Upkeep for PostgresOutbox {

@@ -13,7 +13,7 @@ use crate::access::logins::KeptLogin;
 use crate::ledger::{Anchor, Event, Verified};
 use crate::outbox::attempted::Row;
 use crate::outbox::origin::StoreOrigin;
-use crate::outbox::{Acts, Alert, DigestDelivery, Purged, Restored, Result, Retention, Scheduled, StoreError, Upkeep};
+use crate::outbox::{Actions, Alert, DigestDelivery, Purged, Restored, Result, Retention, Scheduled, StoreError, Upkeep};
 
 #[async_trait]
 impl Upkeep for SqliteOutbox {

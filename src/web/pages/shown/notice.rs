@@ -12,7 +12,7 @@ use crate::desk::{what, words};
 use crate::entry::{Delivery, Entry, State};
 use crate::ledger::LedgerRow;
 use crate::notice::Reason;
-use crate::outbox::Act;
+use crate::outbox::Action;
 use crate::receipt::DeliveryStatus;
 use crate::web::AppState;
 
@@ -117,28 +117,28 @@ impl NoticeRow {
     }
 }
 
-/// What may be done with a notice in its state: see [`Act`].
+/// What may be done with a notice in its state: see [`Action`].
 fn buttons(entry: &Entry, now: DateTime<Utc>) -> Vec<Button> {
-    let button = |act: Act, label, help| Button { act: act.as_str(), label, help };
-    let cancel = button(Act::Cancel, "Do not send", "It is not sent, and not planned again.");
-    let told = button(Act::CancelTold, "Told by phone", "It is not sent, and what it says counts as told.");
+    let button = |act: Action, label, help| Button { act: act.as_str(), label, help };
+    let cancel = button(Action::Cancel, "Do not send", "It is not sent, and not planned again.");
+    let told = button(Action::CancelTold, "Told by phone", "It is not sent, and what it says counts as told.");
     match entry.state {
         State::Held if entry.notice.useful_until <= now => vec![cancel],
         // It would be held again at once.
         State::Held if entry.reason.is_some_and(lasts) => vec![told, cancel],
-        State::Held => vec![button(Act::Release, "Release", "It is sent at its time, or at once if that is past."), told, cancel],
-        State::Unknown => vec![button(Act::Retry, "Send again", "The same message once more, now."), told, cancel],
+        State::Held => vec![button(Action::Release, "Release", "It is sent at its time, or at once if that is past."), told, cancel],
+        State::Unknown => vec![button(Action::Retry, "Send again", "The same message once more, now."), told, cancel],
         State::Waiting if entry.notice.due_at <= now => vec![
-            button(Act::Retry, "Try now", "It waits for nothing: a server that pauses is asked again."),
-            button(Act::Hold, "Hold", "It waits until somebody releases it."),
+            button(Action::Retry, "Try now", "It waits for nothing: a server that pauses is asked again."),
+            button(Action::Hold, "Hold", "It waits until somebody releases it."),
             told,
             cancel,
         ],
-        State::Waiting => vec![button(Act::Hold, "Hold", "It waits until somebody releases it."), told, cancel],
+        State::Waiting => vec![button(Action::Hold, "Hold", "It waits until somebody releases it."), told, cancel],
         State::Cancelled
             if entry.reason.is_some_and(|why| matches!(why, Reason::Operator | Reason::Told)) && entry.notice.useful_until > now =>
         {
-            vec![button(Act::Restore, "Take back", "It is sent after all, at its time.")]
+            vec![button(Action::Restore, "Take back", "It is sent after all, at its time.")]
         }
         _ => Vec::new(),
     }

@@ -63,7 +63,7 @@ async fn fails(world: &World, sessions: &Value, minute: i64, how: Fails) {
     match how {
         Fails::Refused => world.script(&[Step::Answer(Outcome::Rejected { reply: "554 5.7.1 spam".to_owned(), remember: None })]),
         Fails::ComesBack => {}
-        Fails::TakenOut => assert_eq!(world.outbox.act(&[key], Act::Cancel, world.clock_now()).await.unwrap(), 1),
+        Fails::TakenOut => assert_eq!(world.outbox.act(&[key], Action::Cancel, world.clock_now()).await.unwrap(), 1),
     }
     world.set(&minutes(minute + 3));
     world.once().await;

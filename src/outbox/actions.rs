@@ -12,7 +12,7 @@ use crate::session::{ParticipationId, SessionId};
 
 /// What a person may do with a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
+pub enum Action {
     /// waiting (back-off), held or unknown: due now, waiting, yet never before its due time. (Of unknown: send the frozen bytes again.)
     Retry,
     /// waiting: held, reason operator.
@@ -29,17 +29,17 @@ pub enum Act {
 
 /// What people do with notices.
 #[async_trait]
-pub trait Acts: Send + Sync {
+pub trait Actions: Send + Sync {
     /// A person asks for a notice of a session that is known: it waits. `detail`: who asks, and why, for the ledger. `false`: it is there already.
     async fn ask(&self, now: DateTime<Utc>, source: &str, notice: Notice, detail: &str) -> Result<bool>;
 
     /// A person acts. Returns how many notices changed; the others were in no state for it.
-    async fn act(&self, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
+    async fn act(&self, keys: &[NoticeKey], act: Action, now: DateTime<Utc>) -> Result<usize> {
         self.act_by(None, keys, act, now).await
     }
 
     /// The same, and the ledger names who did it.
-    async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize>;
+    async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Action, now: DateTime<Utc>) -> Result<usize>;
 
     /// A person hands over again what was accepted or rejected, to its own address or to that one: a new notice, due now. One answer for each key.
     async fn resend(&self, who: Option<&str>, keys: &[NoticeKey], to: Option<&Address>, now: DateTime<Utc>) -> Result<Vec<Resent>>;

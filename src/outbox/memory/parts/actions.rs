@@ -9,16 +9,16 @@ use crate::known::resend::Resent;
 use crate::ledger::{Event, LedgerRow};
 use crate::notice::{Notice, NoticeKey};
 use crate::outbox::words::by;
-use crate::outbox::{Act, Acts, Result};
+use crate::outbox::{Action, Actions, Result};
 use crate::session::{ParticipationId, SessionId};
 
 #[async_trait]
-impl Acts for MemoryOutbox {
+impl Actions for MemoryOutbox {
     async fn ask(&self, now: DateTime<Utc>, source: &str, notice: Notice, detail: &str) -> Result<bool> {
         Ok(self.tables().ask(now, source, notice, detail))
     }
 
-    async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
+    async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Action, now: DateTime<Utc>) -> Result<usize> {
         let mut tables = self.tables();
         Ok(keys.iter().filter(|key| tables.act(**key, (act, who.map(by)), now)).count())
     }

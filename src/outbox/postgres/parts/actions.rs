@@ -3,35 +3,35 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::super::{SqliteOutbox, history, upkeep};
+use super::super::{PostgresOutbox, acts};
 use crate::contact::Address;
 use crate::known::resend::Resent;
 use crate::ledger::{Event, LedgerRow};
 use crate::notice::{Notice, NoticeKey};
 use crate::outbox::transition::Row;
-use crate::outbox::{Act, Acts, Result};
+use crate::outbox::{Action, Actions, Result};
 use crate::session::{ParticipationId, SessionId};
 
 #[async_trait]
-impl Acts for SqliteOutbox {
+impl Actions for PostgresOutbox {
     async fn ask(&self, now: DateTime<Utc>, source: &str, notice: Notice, detail: &str) -> Result<bool> {
         let (row, detail) = (Row::added(notice, source, now), detail.to_owned());
-        self.writer.write("ask", move |c| upkeep::ask(c, &row, &detail, now)).await
+        self.writer.write("ask", async move |tx| acts::ask(tx, &row, &detail, now).await).await
     }
 
-    async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Act, now: DateTime<Utc>) -> Result<usize> {
+    async fn act_by(&self, who: Option<&str>, keys: &[NoticeKey], act: Action, now: DateTime<Utc>) -> Result<usize> {
         let (who, keys) = (who.map(str::to_owned), keys.to_vec());
-        self.writer.write("act", move |c| upkeep::act(c, who.as_deref(), &keys, act, now)).await
+        self.writer.write("act", async move |tx| acts::act(tx, who.as_deref(), &keys, act, now).await).await
     }
 
     async fn resend(&self, who: Option<&str>, keys: &[NoticeKey], to: Option<&Address>, now: DateTime<Utc>) -> Result<Vec<Resent>> {
         let (who, keys, to) = (who.map(str::to_owned), keys.to_vec(), to.cloned());
-        self.writer.write("resend", move |c| upkeep::resend(c, who.as_deref(), &keys, to.as_ref(), now)).await
+        self.writer.write("resend", async move |tx| acts::resend(tx, who.as_deref(), &keys, to.as_ref(), now).await).await
     }
 
     async fn record_event(&self, at: DateTime<Utc>, event: Event, detail: &str) -> Result<()> {
         let detail = detail.to_owned();
-        self.writer.write("note", move |c| history::note(c, at, event.clone(), &detail)).await
+        self.writer.write("note", async move |tx| tx.note(at, event.clone(), &detail)).await
     }
 
     async fn record_event_about(
@@ -42,6 +42,6 @@ impl Acts for SqliteOutbox {
         about: Option<(SessionId, ParticipationId)>,
     ) -> Result<()> {
         let row = LedgerRow::about(at, event, detail, about);
-        self.writer.write("witness", move |c| history::append(c, &row)).await
+        self.writer.write("witness", async move |tx| tx.append(row.clone())).await
     }
 }
