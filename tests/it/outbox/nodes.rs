@@ -28,6 +28,8 @@ pub(super) struct Practice {
     waits: Arc<AtomicBool>,
     gate: Arc<Gate>,
     url: String,
+    /// Of all sessions, also when the hour is over.
+    start: Value,
 }
 
 impl Practice {
@@ -41,14 +43,20 @@ impl Practice {
             _ => None,
         })
         .await;
-        let practice = Self { folder: tempfile::tempdir().unwrap(), relay, waits, gate, url: cluster.url(database) };
+        let start = crate::push::session(1, 111_111_111)["ScheduleTs"].clone();
+        let practice = Self { folder: tempfile::tempdir().unwrap(), relay, waits, gate, url: cluster.url(database), start };
         practice.lists(1);
         practice
     }
 
     /// So many sessions.
     pub(super) fn lists(&self, sessions: i64) {
-        let all: Vec<Value> = (1..=sessions).map(|id| crate::push::session(id, 111_111_110 + id)).collect();
+        let one = |id| {
+            let mut session = crate::push::session(id, 111_111_110 + id);
+            session["ScheduleTs"] = self.start.clone();
+            session
+        };
+        let all: Vec<Value> = (1..=sessions).map(one).collect();
         fs::write(self.folder.path().join("part"), json!(all).to_string()).unwrap();
         fs::rename(self.folder.path().join("part"), self.folder.path().join("list")).unwrap();
     }
