@@ -97,7 +97,7 @@ async def relay(reader, writer, copies, mood):
 
 
 async def gateway(reader, writer, copies, mood):
-    """HTTP: POST of a text, and GET of a ping."""
+    """HTTP: POST of a text, GET of a ping, and HEAD of whoever asks whether it is there."""
     with contextlib.suppress(OSError, asyncio.IncompleteReadError):
         while head := await reader.readuntil(b"\r\n\r\n"):
             lines = head.decode().split("\r\n")
@@ -106,6 +106,8 @@ async def gateway(reader, writer, copies, mood):
             if lines[0].startswith("GET"):
                 copies.pings += 1
                 status, answer = "200 OK", b"{}"
+            elif lines[0].startswith("HEAD"):
+                status, answer = "200 OK", b""
             elif await mood.before():
                 copies.refused += 1
                 status, answer = "503 Service Unavailable", b"{}"
