@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use self::alerts::StaffAlerts;
 use self::early::Early;
 use self::feedback_metrics::FeedbackMetrics;
+use self::looking::{Asked, Awaited};
 use self::membership::Membership;
 use self::replies::Answers;
 use self::schedule::Pulse;
@@ -50,6 +51,7 @@ mod feedback_metrics;
 mod health;
 mod intake;
 mod likeness;
+mod looking;
 pub mod maildir;
 mod maintenance;
 mod membership;
@@ -106,13 +108,14 @@ pub struct Engine {
 
 /// The sources, and what is known of each.
 struct Feeds {
-    /// Those that are asked.
-    sources: Vec<Arc<Mutex<Source>>>,
-    /// When: their cron expressions, in the same order. (A source is locked while it is read.)
-    polls: Vec<String>,
-    asked: Vec<String>,
+    /// Those that are asked, and that this node may read.
+    sources: Vec<Arc<Asked>>,
+    /// Those that another node reads.
+    read_elsewhere: Vec<String>,
     /// All of them, those that are pushed to as well.
     names: Vec<String>,
+    /// Looks that other nodes take for this one.
+    awaited: std::sync::Mutex<HashMap<String, Awaited>>,
     /// What each of them says, for the walks of the others.
     elsewhere: Mutex<walk::Elsewhere>,
     /// What the practice says of their words.
@@ -131,6 +134,17 @@ struct Feeds {
     unread: faults::UnreadSources,
     /// What stands in records at fault.
     records: Arc<Records>,
+}
+
+impl Feeds {
+    fn awaited(&self) -> MutexGuard<'_, HashMap<String, Awaited>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody asks it.
+    fn is_pushed(&self, source: &String) -> bool {
+        self.names.contains(source) && !self.read_elsewhere.contains(source) && !self.sources.iter().any(|asked| asked.name == *source)
+    }
 }
 
 /// What watches over the engine, and whom it tells.

@@ -45,7 +45,9 @@ pub use outgoing::{DigestDelivery, Scheduled, digest_key};
 pub use queries::{Filter, Queries, SourceStatus, Status};
 pub use transports::{TransportAnswer, TransportAsk, TransportName, TransportState, Transports};
 pub use upkeep::{Purged, Restored, Retention, Upkeep};
-pub use walks::{Applied, NotedSession, ReplaysAfterRestore, Rest, Seen, SeenSession, SourcePart, SourceRow, Walk, WalkedSession, Walks};
+pub use walks::{
+    Applied, NotedSession, ReplaysAfterRestore, Rest, Seen, SeenSession, SourceLook, SourcePart, SourceRow, Walk, WalkedSession, Walks,
+};
 
 /// A store failed. Hand-overs stop at once: a message could go out that nobody would remember.
 #[derive(Debug, thiserror::Error)]

@@ -72,6 +72,7 @@ pub(super) fn check(config: Config, reach: CheckDepth, json: bool) -> anyhow::Re
     if reach != CheckDepth::Nowhere {
         sources(&config, &runtime, &mut report);
     }
+    lists_of_nodes(&config, &mut report);
     store(&config, reach, &mut report);
     port(&config, &mut report);
     let transports = transports(&config, &mut report);
@@ -175,6 +176,17 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Chec
         together.sessions.extend(snapshot.sessions);
     }
     told_differently(together, report);
+}
+
+/// Lists that whichever of several nodes leads reads on its own machine.
+fn lists_of_nodes(config: &Config, report: &mut CheckReport) {
+    let Some(node) = &config.raw.node.name else { return };
+    for source in config.sources.iter().filter(|s| s.node.is_none() && matches!(s.kind, SourceKind::File(_))) {
+        let text = format!(
+            "the node that leads reads its path, so it must be the same file on each, as in a network folder; if it lies on this machine alone, say node = \"{node}\""
+        );
+        report.add("note", format!("source {}", source.name), text);
+    }
 }
 
 /// Why a source is not read here. `None`: it is.

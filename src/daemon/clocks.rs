@@ -52,7 +52,7 @@ impl Engine {
         let engine = Arc::clone(self);
         let failed = failed.clone();
         tokio::spawn(async move {
-            for source in engine.feeds.names.iter().filter(|name| engine.is_pushed(name)) {
+            for source in engine.feeds.names.iter().filter(|name| engine.feeds.is_pushed(name)) {
                 if let Err(error) = engine.plan_again(source).await {
                     failed.try_send(error).ok();
                 }
@@ -65,10 +65,6 @@ impl Engine {
 
     pub(super) fn wake_lanes(&self) {
         self.lanes.iter().for_each(|(_, wake)| wake.notify_one());
-    }
-
-    fn is_pushed(&self, source: &str) -> bool {
-        !self.feeds.asked.iter().any(|name| name == source)
     }
 }
 

@@ -18,8 +18,8 @@ type Read = Option<(Snapshot, Print)>;
 pub(super) struct Early(Mutex<HashMap<String, JoinHandle<Read>>>);
 
 impl Early {
-    pub(super) fn begin(sources: &[Source], now: DateTime<Utc>) -> Self {
-        let files = sources.iter().filter_map(|source| match &source.kind {
+    pub(super) fn begin<'a>(sources: impl Iterator<Item = &'a Source>, now: DateTime<Utc>) -> Self {
+        let files = sources.filter_map(|source| match &source.kind {
             SourceKind::File(settings) => Some((source.name.clone(), settings.clone())),
             SourceKind::Http(_) | SourceKind::Push(_) => None,
         });

@@ -73,7 +73,8 @@ impl Intake {
         loop {
             self.nudge.notified().await;
             // A poll that runs may have read before the event: another one follows it.
-            if let Err(error) = self.engine.ask_all().await {
+            let asked = tokio::join!(self.engine.ask_all(), self.engine.want_elsewhere());
+            if let Err(error) = asked.0.and(asked.1) {
                 self.fail(error);
             }
             for (source, turn) in &self.turns {

@@ -25,6 +25,9 @@ const LOOK: Duration = Duration::from_secs(2);
 /// A clock that is this far from the store's is wrong.
 const SKEW_MAX: TimeDelta = TimeDelta::seconds(30);
 
+/// What the store said of who leads is believed for so long: a node that says nothing for 20 seconds is gone for the others.
+const BELIEVED_FOR: TimeDelta = TimeDelta::seconds(15);
+
 /// Said at the beginning of each term.
 const LEADS: &str = "this node leads: it walks the sources, and does what is done once";
 
@@ -35,6 +38,8 @@ pub(super) struct Membership {
     sources: Vec<(String, Option<String>)>,
     in_doubt: [(Channel, DoubtPolicy); 2],
     leads: AtomicBool,
+    /// When other nodes could lead and the store last said who does: how long the machine had run.
+    heard_at: Mutex<Option<TimeDelta>>,
     idle: Mutex<Option<IdleNode>>,
     /// The one that leads, if it is unlike this one.
     leader: Mutex<Option<Leader>>,
@@ -81,6 +86,7 @@ impl Membership {
             sources: config.sources.iter().map(|s| (s.name.clone(), s.was.clone())).collect(),
             in_doubt: [(Channel::Email, config.email_in_doubt), (Channel::Sms, config.sms_in_doubt)],
             leads: AtomicBool::new(false),
+            heard_at: Mutex::default(),
             idle: Mutex::default(),
             leader: Mutex::default(),
         }
@@ -89,6 +95,17 @@ impl Membership {
     /// Whether this node does what is done once.
     pub(super) fn leads(&self) -> bool {
         self.leads.load(Ordering::Relaxed) && self.idle().is_none()
+    }
+
+    /// The machine slept, or the store did not answer: another node may lead by now. `uptime`: how long the machine has run.
+    pub(super) fn is_out_of_date(&self, uptime: Option<TimeDelta>) -> bool {
+        let heard_at = *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner);
+        heard_at.zip(uptime).is_some_and(|(heard_at, now)| now - heard_at > BELIEVED_FOR)
+    }
+
+    /// The store said who leads; it was asked then.
+    fn hears(&self, tended: &Tended, uptime: Option<TimeDelta>) {
+        *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner) = uptime.filter(|_| tended.store_now.is_some());
     }
 
     /// Why it walks nothing and sends nothing; `None`: it does.
@@ -189,12 +206,13 @@ impl Engine {
     }
 
     async fn tend(self: &Arc<Self>, failed: &mpsc::Sender<StoreError>) -> Result<(), StoreError> {
-        let (now, idle) = (self.clock.now(), self.membership.idle());
+        let (now, uptime, idle) = (self.clock.now(), self.clock.uptime(), self.membership.idle());
         // (Somebody may have changed a template.)
         let ours = self.membership.likeness.line(&self.dispatcher.renderer);
         let tended = self.outbox.tend(&ours, idle.as_ref().map(|idle| idle.why.as_str()), now).await?;
         let was_idle = idle.is_some();
         let leads_now = self.membership.stands(&ours, &tended, (now, self.clock.now()));
+        self.membership.hears(&tended, uptime);
         let is_idle = self.membership.idle().is_some();
         self.feeds.looks.halt(is_idle);
         let taken = tended.recovered;
@@ -211,13 +229,26 @@ impl Engine {
         if something {
             self.wake_lanes();
         }
-        Ok(())
+        self.take_looks(failed).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A machine that slept takes itself for the one that leads, until the store has said who does.
+    #[test]
+    fn who_leads_is_believed_for_a_while() {
+        let config = crate::config::parse("[practice]\nname = \"Lakeside\"\n", None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let ran = |seconds| Some(TimeDelta::seconds(seconds));
+        let membership = Membership::of(&config, [0; 32]);
+        assert!(!membership.is_out_of_date(ran(1000)), "it starts");
+        membership.hears(&Tended { store_now: Some(DateTime::UNIX_EPOCH), ..Tended::alone() }, ran(1000));
+        assert_eq!([1015, 1016].map(|seconds| membership.is_out_of_date(ran(seconds))), [false, true]);
+        membership.hears(&Tended::alone(), ran(2000));
+        assert!(!membership.is_out_of_date(ran(9000)), "nobody else could lead");
+    }
 
     #[test]
     fn a_slow_answer_is_no_wrong_clock() {

@@ -17,7 +17,6 @@ use super::cron::{Cron, watched};
 use crate::clock::Upset;
 use crate::dispatch::Lane;
 use crate::outbox::StoreError;
-use crate::source::Source;
 
 /// Nothing is polled any more if the scheduler has not shown itself for so long.
 const BEAT_MAX: Duration = Duration::from_secs(3 * 60);
@@ -102,13 +101,13 @@ impl Engine {
     /// Polls each source by its cron expression, and looks every minute whether a letter to the practice is due.
     async fn schedule(self: &Arc<Self>, failed: &mpsc::Sender<StoreError>) -> anyhow::Result<JobScheduler> {
         let cron = Cron::new(failed).await?;
-        for (source, expression) in self.feeds.sources.iter().zip(&self.feeds.polls) {
-            let source = Arc::clone(source);
+        for asked in &self.feeds.sources {
+            let source = Arc::clone(asked);
             let poll = self.job(move |engine| {
                 let source = Arc::clone(&source);
-                async move { engine.poll_by_the_clock(&source).await }
+                async move { engine.poll(&source).await }
             });
-            cron.every(expression, "a source's poll", poll).await?;
+            cron.every(&asked.poll, "a source's poll", poll).await?;
         }
         if let Some((_, expression)) = &self.bounces {
             let read = |engine: Arc<Self>| async move { if engine.membership.leads() { engine.read_bounces().await } else { Ok(()) } };
@@ -153,23 +152,11 @@ impl Engine {
         digest.tick().await.map(drop)
     }
 
-    /// One poll of a source. A poll that is still running is not started twice.
-    pub(super) async fn poll(&self, source: &tokio::sync::Mutex<Source>) -> Result<(), StoreError> {
-        let Ok(source) = source.try_lock() else { return Ok(()) };
-        self.walk(&source).await.map(drop)
-    }
-
-    /// Likewise, by its cron expression: the node that leads does so, and the one that a source names.
-    async fn poll_by_the_clock(&self, source: &tokio::sync::Mutex<Source>) -> Result<(), StoreError> {
-        let is_ours = self.membership.leads() || source.try_lock().is_ok_and(|source| source.node.is_some());
-        if is_ours { self.poll(source).await } else { Ok(()) }
-    }
-
-    /// Polls all sources, beside each other: one that hangs holds up no other one. A poll that runs has read before: another one follows it.
+    /// Asks all sources, beside each other: one that hangs holds up no other one. A poll that runs has read before: another one follows it.
     pub(super) fn poll_all(self: &Arc<Self>, failed: &mpsc::Sender<StoreError>) {
-        for source in &self.feeds.sources {
-            let (engine, source) = (Arc::clone(self), Arc::clone(source));
-            tokio::spawn(watched(failed.clone(), async move { engine.walk(&*source.lock().await).await.map(drop) }));
+        for asked in &self.feeds.sources {
+            let (engine, asked) = (Arc::clone(self), Arc::clone(asked));
+            tokio::spawn(watched(failed.clone(), async move { engine.look_at(&asked, false).await.map(drop) }));
         }
     }
 
@@ -177,9 +164,10 @@ impl Engine {
     pub(super) async fn ask_when_wanted(self: Arc<Self>, lane: Arc<Lane>, failed: mpsc::Sender<StoreError>) {
         loop {
             lane.refresh_requested().await;
-            for source in &self.feeds.sources {
-                let (engine, source) = (Arc::clone(&self), Arc::clone(source));
-                tokio::spawn(watched(failed.clone(), async move { engine.poll(&source).await }));
+            watched(failed.clone(), self.want_elsewhere()).await;
+            for asked in &self.feeds.sources {
+                let (engine, asked) = (Arc::clone(&self), Arc::clone(asked));
+                tokio::spawn(watched(failed.clone(), async move { engine.refresh(&asked).await }));
             }
         }
     }

@@ -11,6 +11,7 @@ use super::anchor::Outside;
 use super::early::Early;
 use super::faults::{FaultLog, UnreadSources};
 use super::feedback_metrics::FeedbackMetrics;
+use super::looking::Asked;
 use super::membership::Membership;
 use super::notify::Notifier;
 use super::replies::Answers;
@@ -35,7 +36,7 @@ impl Engine {
     /// Puts the parts together and takes back what an earlier process left behind.
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         config.advice.iter().for_each(|advice| tracing::warn!("{advice}"));
-        let early = Early::begin(&config.sources, clock.now());
+        let early = Early::begin(config.sources.iter().filter(|source| is_surely_read(source, &config)), clock.now());
         let settings = config.render.clone();
         // While the store waits for its disk.
         let compiling = tokio::task::spawn_blocking(move || Renderer::new(settings));
@@ -92,6 +93,11 @@ impl Engine {
     }
 }
 
+/// Whether this process reads it, whoever leads: of several nodes one reads what names none, and it is not known yet which one.
+fn is_surely_read(source: &Source, config: &Config) -> bool {
+    source.node == config.raw.node.name
+}
+
 impl Feeds {
     /// If the node may do nothing, nothing leaves, from the first moment on.
     fn halted(self, membership: &Membership) -> Self {
@@ -103,15 +109,14 @@ impl Feeds {
         let names = sources.iter().map(|s| s.name.clone()).collect();
         let words = sources.iter().map(|s| (s.name.clone(), s.words.clone())).collect();
         // Nobody asks those that are pushed to, and only its own node one that names it.
-        let is_asked = |s: &Source| !matches!(s.kind, SourceKind::Push(_)) && s.is_read_by(node);
-        let asked: Vec<Source> = sources.into_iter().filter(is_asked).collect();
-        let (polls, asked_names): (_, Vec<String>) = asked.iter().map(|s| (s.poll.clone(), s.name.clone())).unzip();
+        let (here, elsewhere): (Vec<Source>, _) =
+            sources.into_iter().filter(|s| !matches!(s.kind, SourceKind::Push(_))).partition(|s| s.is_read_by(node));
         Self {
-            polls,
-            looks: Arc::new(Looks::new(Arc::clone(clock), asked_names.clone())),
-            asked: asked_names,
-            sources: asked.into_iter().map(|s| Arc::new(Mutex::new(s))).collect(),
+            looks: Arc::new(Looks::new(Arc::clone(clock), here.iter().map(|s| s.name.clone()).collect())),
+            sources: here.into_iter().map(|s| Arc::new(Asked::new(s))).collect(),
+            read_elsewhere: elsewhere.into_iter().map(|s| s.name).collect(),
             names,
+            awaited: std::sync::Mutex::default(),
             elsewhere: Mutex::default(),
             words,
             asking: Semaphore::new(super::together::ASKED_AT_ONCE),

@@ -11,9 +11,9 @@ use crate::outbox::StoreError;
 pub(super) const ASKED_AT_ONCE: usize = 8;
 
 impl Engine {
-    /// Asks all sources. Returns how many could not be read whole; a failure of the store, once all have ended.
+    /// Asks all sources for a fresh look. Returns how many could not be read whole; a failure of the store, once all have ended.
     pub(super) async fn ask_all(&self) -> Result<usize, StoreError> {
-        let walks = self.feeds.sources.iter().map(|source| async move { self.walk(&*source.lock().await).await });
+        let walks = self.feeds.sources.iter().map(|asked| self.look_at(asked, true));
         let walked = all(walks).await.into_iter().collect::<Result<Vec<bool>, _>>()?;
         Ok(walked.into_iter().filter(|whole| !whole).count())
     }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 use chrono::{DateTime, Utc};
 use tables::Tables;
 
-use super::{TransportName, transports};
+use super::{SourceLook, TransportName, transports};
 
 mod attempt;
 mod guard;
@@ -29,12 +29,13 @@ pub struct MemoryOutbox {
     reference_key: [u8; 32],
     tables: Mutex<Tables>,
     transports: Mutex<BTreeMap<TransportName, transports::Row>>,
+    looks: Mutex<BTreeMap<String, SourceLook>>,
 }
 
 impl MemoryOutbox {
     /// An empty store whose Message-IDs are made with this key.
     pub fn new(reference_key: [u8; 32]) -> Self {
-        Self { reference_key, tables: Mutex::default(), transports: Mutex::default() }
+        Self { reference_key, tables: Mutex::default(), transports: Mutex::default(), looks: Mutex::default() }
     }
 
     /// Moves the clock by which leases are measured.
@@ -44,6 +45,10 @@ impl MemoryOutbox {
 
     fn rows_of_transports(&self) -> MutexGuard<'_, BTreeMap<TransportName, transports::Row>> {
         self.transports.lock().expect("nothing panics while it holds this lock")
+    }
+
+    fn rows_of_looks(&self) -> MutexGuard<'_, BTreeMap<String, SourceLook>> {
+        self.looks.lock().expect("nothing panics while it holds this lock")
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {

@@ -52,6 +52,7 @@ mod hold;
 mod known;
 mod lineage;
 mod list;
+mod look;
 mod merge;
 mod migrate;
 mod node;

@@ -173,7 +173,7 @@ const OF_SESSION: &[&str] = &["source", "session_id"];
 const PERSON: &[&str] = &["source", "session_id", "participation_id"];
 const GUARDED: &[&str] = &["source", "session_id", "kind"];
 
-pub(super) const TABLES: [Table; 26] = [
+pub(super) const TABLES: [Table; 27] = [
     Table {
         name: "source",
         key: &["name"],
@@ -319,6 +319,7 @@ pub(super) const TABLES: [Table; 26] = [
         key: &["reply_id"],
         columns: &[text("reply_id"), int("at"), text("shown"), sealed(text("text"), "said", &["reply_id"]), text("about"), int("read_at")],
     },
+    Table { name: "look", key: &["source"], columns: &[text("source"), int("wanted"), int("had"), int("quiet_until"), int("refusals")] },
     Table { name: "transport", key: &["channel", "name"], columns: TRANSPORT },
     Table { name: "alert", key: &["key"], columns: &[text("key"), int("since"), text("text")] },
     Table { name: "visit", key: &["digest"], columns: &[bytes("digest"), text("name"), bytes("mark"), int("began"), int("seen")] },

@@ -44,6 +44,7 @@ mod frozen;
 mod guard;
 mod history;
 mod known;
+mod look;
 mod migrate;
 mod notices;
 mod open;

@@ -69,6 +69,21 @@ pub struct SourceRow {
     pub since: Option<DateTime<Utc>>,
 }
 
+/// What is asked of a source: looks at it that somebody wants, and until when it is left alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceLook {
+    /// Its name.
+    pub source: String,
+    /// How many looks were wanted of it so far.
+    pub wanted: i64,
+    /// How many of them it has had: less than that, and it is to be looked at.
+    pub had: i64,
+    /// It asked to be left alone until then.
+    pub quiet_until: Option<DateTime<Utc>>,
+    /// How often in a row it was too busy to answer.
+    pub refusals: u32,
+}
+
 /// Of whom walks find again what was told in the time that a store which was put back does not remember.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplaysAfterRestore {
@@ -274,6 +289,18 @@ pub trait Walks: Send + Sync {
 
     /// The clock was set, or the machine slept: the next list that misses somebody who does not count as gone yet is the first one that does.
     async fn absences_anew(&self) -> Result<()>;
+
+    /// A look at a source is wanted: whichever process may read it takes one within seconds. Returns how many are wanted by now.
+    async fn want_look(&self, source: &str) -> Result<i64>;
+
+    /// It was looked at after so many were wanted.
+    async fn had_look(&self, source: &str, wanted: i64) -> Result<()>;
+
+    /// The source asked to be left alone until then, after so many refusals in a row. `None`: it may be asked.
+    async fn leave_alone(&self, source: &str, until: Option<DateTime<Utc>>, refusals: u32) -> Result<()>;
+
+    /// Sources of which that was ever told, by name.
+    async fn looks(&self) -> Result<Vec<SourceLook>>;
 
     /// Of whom a walk of this source may find again what was told before a restore.
     async fn replays_after_restore(&self, _source: &str, _now: DateTime<Utc>) -> Result<ReplaysAfterRestore> {

@@ -10,6 +10,7 @@ mod copied;
 pub(crate) mod fixture;
 mod keeping;
 mod ledger;
+mod looks;
 mod migrated;
 mod million;
 mod model;
@@ -41,6 +42,7 @@ use attempts::*;
 use fixture::Store;
 use keeping::*;
 use ledger::*;
+use looks::*;
 use parts::*;
 use receipts::*;
 use replies::*;
@@ -69,6 +71,7 @@ macro_rules! conformance {
             what_is_over_need_not_be_read,
             what_was_noted_by_a_clock_that_was_ahead_is_noted_anew,
             whoever_is_missed_is_so_since_the_clock_was_set,
+            looks_are_wanted_until_they_are_had,
             what_was_announced_is_known_with_its_facts,
             who_left_an_hour_is_looked_for_at_it,
             a_walk_is_applied_whole_or_not_at_all,

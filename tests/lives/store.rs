@@ -27,8 +27,8 @@ use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{
     Action, Actions, Alert, Applied, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, DigestDelivery, Feedback, Filter, Lease, Nodes,
     NotedSession, Outbox, Purged, Queries, RecentEnd, Recovered, ReplaysAfterRestore, Rest, Restored, Result, Retention, Scheduled, Seen,
-    SeenSession, Settlement, SourceRow, Status, TransportAnswer, TransportAsk, TransportName, TransportState, Transports, Upkeep, Walk,
-    Walks,
+    SeenSession, Settlement, SourceLook, SourceRow, Status, TransportAnswer, TransportAsk, TransportName, TransportState, Transports,
+    Upkeep, Walk, Walks,
 };
 use punctual::receipt::{Receipt, ReceiptTarget, Received, Undelivered};
 use punctual::session::stored::{Also, StoredSession};
@@ -279,6 +279,10 @@ asks!(Walks {
     apply(walk: Walk) -> Applied, after Apply;
     plan_anew() -> ();
     absences_anew() -> ();
+    want_look(source: &str) -> i64;
+    had_look(source: &str, wanted: i64) -> ();
+    leave_alone(source: &str, until: Option<DateTime<Utc>>, refusals: u32) -> ();
+    looks() -> Vec<SourceLook>;
     replays_after_restore(source: &str, now: DateTime<Utc>) -> ReplaysAfterRestore;
 });
 

@@ -12,7 +12,7 @@ use crate::known::KnownMap;
 use crate::ledger::LedgerRow;
 use crate::outbox::checks::checked;
 use crate::outbox::words::decided as in_words;
-use crate::outbox::{Applied, NotedSession, Rest, Result, Seen, SeenSession, SourceRow, Walk, Walks};
+use crate::outbox::{Applied, NotedSession, Rest, Result, Seen, SeenSession, SourceLook, SourceRow, Walk, Walks};
 use crate::session::stored::{Also, StoredSession};
 use crate::session::{ParticipationId, Presence, SessionId};
 
@@ -167,5 +167,31 @@ impl Walks for MemoryOutbox {
         let missed = tables.participants.values_mut().filter(|known| known.absences > 0 && !known.cancelled);
         missed.for_each(|known| (known.absent_since, known.absences) = (None, 0));
         Ok(())
+    }
+
+    async fn want_look(&self, source: &str) -> Result<i64> {
+        let mut looks = self.rows_of_looks();
+        let look = looks.entry(source.to_owned()).or_default();
+        look.wanted += 1;
+        Ok(look.wanted)
+    }
+
+    async fn had_look(&self, source: &str, wanted: i64) -> Result<()> {
+        if let Some(look) = self.rows_of_looks().get_mut(source) {
+            look.had = look.had.max(wanted.min(look.wanted));
+        }
+        Ok(())
+    }
+
+    async fn leave_alone(&self, source: &str, until: Option<DateTime<Utc>>, refusals: u32) -> Result<()> {
+        let mut looks = self.rows_of_looks();
+        let look = looks.entry(source.to_owned()).or_default();
+        (look.quiet_until, look.refusals) = (until, refusals);
+        Ok(())
+    }
+
+    async fn looks(&self) -> Result<Vec<SourceLook>> {
+        let looks = self.rows_of_looks();
+        Ok(looks.iter().map(|(source, look)| SourceLook { source: source.clone(), ..look.clone() }).collect())
     }
 }

@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::super::{PostgresOutbox, guard, known, query, restore, sources, walk};
+use super::super::{PostgresOutbox, guard, known, look, query, restore, sources, walk};
 use crate::guard::{GuardRow, Verdict};
 use crate::known::KnownMap;
-use crate::outbox::{Applied, NotedSession, ReplaysAfterRestore, Rest, Result, Seen, SeenSession, SourceRow, StoreError, Walk, Walks};
+use crate::outbox::{
+    Applied, NotedSession, ReplaysAfterRestore, Rest, Result, Seen, SeenSession, SourceLook, SourceRow, StoreError, Walk, Walks,
+};
 use crate::session::SessionId;
 use crate::session::stored::{Also, StoredSession};
 
@@ -103,6 +105,25 @@ impl Walks for PostgresOutbox {
 
     async fn absences_anew(&self) -> Result<()> {
         self.writer.write("absences_anew", async |tx| walk::absences_anew(tx).await).await
+    }
+
+    async fn want_look(&self, source: &str) -> Result<i64> {
+        let source = source.to_owned();
+        self.writer.write("want_look", async move |tx| look::want(tx, &source).await).await
+    }
+
+    async fn had_look(&self, source: &str, wanted: i64) -> Result<()> {
+        let source = source.to_owned();
+        self.writer.write("had_look", async move |tx| look::had(tx, &source, wanted).await).await
+    }
+
+    async fn leave_alone(&self, source: &str, until: Option<DateTime<Utc>>, refusals: u32) -> Result<()> {
+        let source = source.to_owned();
+        self.writer.write("leave_alone", async move |tx| look::leave_alone(tx, &source, until, refusals).await).await
+    }
+
+    async fn looks(&self) -> Result<Vec<SourceLook>> {
+        self.readers.read("looks", async |db| look::all(db).await).await
     }
 
     async fn replays_after_restore(&self, source: &str, now: DateTime<Utc>) -> Result<ReplaysAfterRestore> {

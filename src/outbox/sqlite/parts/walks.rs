@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::super::{SqliteOutbox, guard, known, query, restore, sources, walk};
+use super::super::{SqliteOutbox, guard, known, look, query, restore, sources, walk};
 use crate::guard::{GuardRow, Verdict};
 use crate::known::KnownMap;
-use crate::outbox::{Applied, NotedSession, ReplaysAfterRestore, Rest, Result, Seen, SeenSession, SourceRow, StoreError, Walk, Walks};
+use crate::outbox::{
+    Applied, NotedSession, ReplaysAfterRestore, Rest, Result, Seen, SeenSession, SourceLook, SourceRow, StoreError, Walk, Walks,
+};
 use crate::session::SessionId;
 use crate::session::stored::{Also, StoredSession};
 
@@ -103,6 +105,25 @@ impl Walks for SqliteOutbox {
 
     async fn absences_anew(&self) -> Result<()> {
         self.writer.write("absences_anew", |c| walk::absences_anew(c)).await
+    }
+
+    async fn want_look(&self, source: &str) -> Result<i64> {
+        let source = source.to_owned();
+        self.writer.write("want_look", move |c| look::want(c, &source)).await
+    }
+
+    async fn had_look(&self, source: &str, wanted: i64) -> Result<()> {
+        let source = source.to_owned();
+        self.writer.write("had_look", move |c| look::had(c, &source, wanted)).await
+    }
+
+    async fn leave_alone(&self, source: &str, until: Option<DateTime<Utc>>, refusals: u32) -> Result<()> {
+        let source = source.to_owned();
+        self.writer.write("leave_alone", move |c| look::leave_alone(c, &source, until, refusals)).await
+    }
+
+    async fn looks(&self) -> Result<Vec<SourceLook>> {
+        self.readers.read("looks", look::all).await
     }
 
     async fn replays_after_restore(&self, source: &str, now: DateTime<Utc>) -> Result<ReplaysAfterRestore> {

@@ -1,0 +1,39 @@
+//! Rows of the table `look`.
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::Row;
+
+use super::columns::{get, number, opt_at, opt_ms};
+use super::db::{Db, Tx};
+use super::error::Res;
+use crate::outbox::SourceLook;
+
+/// One more is wanted. How many are by now.
+pub(super) async fn want(tx: &Tx<'_>, source: &str) -> Res<i64> {
+    let sql = "INSERT INTO look AS l (practice, source, wanted) VALUES ($1, $2, 1)
+               ON CONFLICT (practice, source) DO UPDATE SET wanted = l.wanted + 1 RETURNING wanted";
+    get(&tx.one(sql, &[&tx.practice, &source]).await?, 0)
+}
+
+/// It has had so many.
+pub(super) async fn had(tx: &Tx<'_>, source: &str, wanted: i64) -> Res<()> {
+    let sql = "UPDATE look SET had = greatest(had, least($3, wanted)) WHERE practice = $1 AND source = $2";
+    tx.execute(sql, &[&tx.practice, &source, &wanted]).await.map(drop)
+}
+
+/// It is left alone until then.
+pub(super) async fn leave_alone(tx: &Tx<'_>, source: &str, until: Option<DateTime<Utc>>, refusals: u32) -> Res<()> {
+    let sql = "INSERT INTO look (practice, source, quiet_until, refusals) VALUES ($1, $2, $3, $4)
+               ON CONFLICT (practice, source) DO UPDATE SET quiet_until = excluded.quiet_until, refusals = excluded.refusals";
+    tx.execute(sql, &[&tx.practice, &source, &opt_ms(until), &i64::from(refusals)]).await.map(drop)
+}
+
+/// All of them.
+pub(super) async fn all(db: &Db) -> Res<Vec<SourceLook>> {
+    let sql = "SELECT source, wanted, had, quiet_until, refusals FROM look WHERE practice = $1 ORDER BY source";
+    let one = |row: &Row| {
+        let (source, wanted, had) = (get(row, 0)?, get(row, 1)?, get(row, 2)?);
+        Ok(SourceLook { source, wanted, had, quiet_until: opt_at(row, 3)?, refusals: number(row, 4)? })
+    };
+    db.query(sql, &[&db.practice]).await?.iter().map(one).collect()
+}

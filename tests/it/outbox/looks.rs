@@ -1,0 +1,100 @@
+//! Who looks at which source: what the store keeps of it, and several nodes whose lists are not the same.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::cluster::cluster;
+use super::fixture::{Store, minute};
+use super::nodes::{Node, Practice};
+use crate::push::no_trust;
+
+/// Longer than any of it takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Not while a test runs.
+const SELDOM: &str = "0 0 0 1 1 *";
+
+/// A look is wanted until it was had; of a source that rests that is known besides.
+pub(super) async fn looks_are_wanted_until_they_are_had(store: Store) {
+    let outbox = &store.outbox;
+    assert_eq!(outbox.looks().await.unwrap(), []);
+    assert_eq!(
+        (outbox.want_look("b").await.unwrap(), outbox.want_look("a").await.unwrap(), outbox.want_look("b").await.unwrap()),
+        (1, 1, 2)
+    );
+    let known = async || -> Vec<(String, i64, i64)> {
+        outbox.looks().await.unwrap().into_iter().map(|look| (look.source, look.wanted, look.had)).collect()
+    };
+    let of = |source: &str, wanted, had| (source.to_owned(), wanted, had);
+    assert_eq!(known().await, [of("a", 1, 0), of("b", 2, 0)]);
+    // It was begun before the second wish.
+    outbox.had_look("b", 1).await.unwrap();
+    outbox.had_look("nowhere", 1).await.unwrap();
+    assert_eq!(known().await, [of("a", 1, 0), of("b", 2, 1)]);
+    outbox.had_look("b", 2).await.unwrap();
+    outbox.had_look("b", 1).await.unwrap();
+    assert_eq!(known().await, [of("a", 1, 0), of("b", 2, 2)]);
+    outbox.leave_alone("b", Some(minute(5)), 3).await.unwrap();
+    outbox.leave_alone("c", Some(minute(6)), 1).await.unwrap();
+    let rest = async || -> Vec<_> {
+        outbox.looks().await.unwrap().into_iter().map(|look| (look.wanted, look.quiet_until, look.refusals)).collect()
+    };
+    assert_eq!(rest().await, [(1, None, 0), (2, Some(minute(5)), 3), (0, Some(minute(6)), 1)]);
+    outbox.leave_alone("b", None, 0).await.unwrap();
+    assert_eq!(rest().await[1], (2, None, 0));
+}
+
+/// A node with a list of its own behind the same path, which it looks at by that expression.
+fn with_own_list(practice: &Practice, name: &'static str, poll: &str, more: &str) -> Node {
+    practice.write(name, more);
+    let folder = practice.folder.path().join(name);
+    let text = fs::read_to_string(folder.join("punctual.toml")).unwrap();
+    fs::write(folder.join("punctual.toml"), text.replace("../list", "list").replace("* * * * * *", poll)).unwrap();
+    Node { folder, process: None, manager: None }
+}
+
+/// What its file says from now on.
+fn lists(node: &Node, sessions: &[i64]) {
+    let all: Vec<Value> = sessions.iter().map(|id| crate::push::session(*id, 111_111_110 + id)).collect();
+    fs::write(node.folder.join("part"), json!(all).to_string()).unwrap();
+    fs::rename(node.folder.join("part"), node.folder.join("list")).unwrap();
+}
+
+/// A node with an older copy of the list reads it neither at its start nor at a reload, and an event that comes to it makes the node look that leads. It
+/// reads its own at once when it leads itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_read_by_the_node_that_leads_and_by_no_other() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "lists").await;
+    let mut a = with_own_list(&practice, "a", SELDOM, "");
+    lists(&a, &[1, 2]);
+    a.start();
+    assert_eq!(practice.told(2).await, [1; 2], "{}", a.log());
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let token = practice.folder.path().join("hook");
+    fs::write(&token, "front-desk-0123456789abcdef").unwrap();
+    fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let server = format!("[server]\nlisten = \"127.0.0.1:{port}\"\nwebhook_token_file = \"../hook\"\n");
+    let mut b = with_own_list(&practice, "b", SELDOM, &server);
+    lists(&b, &[1, 9]);
+    b.start();
+    b.says(" ready", 1).await;
+    b.signal("HUP");
+    b.says(" ready", 2).await;
+    let older = || cluster.sql("lists", "SELECT count(*) FROM session WHERE id = 9 OR presence <> 'listed'");
+    assert_eq!(older(), "0", "{}", b.log());
+    // Something happened, the provider says.
+    lists(&a, &[1, 2, 3]);
+    let client = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(no_trust()).build().unwrap();
+    let event = json!({ "WebhookType": "SESSION_STATUS", "ID": 77, "Status": "STARTED" });
+    let hook = format!("http://127.0.0.1:{port}/hooks/securevideo/front-desk-0123456789abcdef");
+    let told = client.post(hook).header("content-type", "application/json").body(event.to_string()).send().await.unwrap();
+    assert!(told.status().is_success(), "{}", told.status());
+    assert_eq!(practice.told(3).await, [1; 3], "a: {}\nb: {}", a.log(), b.log());
+    assert_eq!(older(), "0", "{}", b.log());
+    lists(&b, &[1, 2, 3, 4]);
+    assert_eq!(a.ends("KILL"), None);
+    assert_eq!(practice.told(4).await, [1; 4], "it leads, and reads its own at once: {}", b.log());
+    assert_eq!(b.ends("TERM"), Some(0), "{}", b.log());
+}
