@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{Engine, open_store, store_exists};
 use crate::config::Config;
 use crate::contact::Channel;
-use crate::outbox::StoreError;
+use crate::outbox::{SourceLook, StoreError};
 use crate::session::{AutoDeliver, Snapshot, SnapshotKind};
 use crate::source::same::SourceRead;
 use crate::source::{Source, SourceKind, ambiguity, meaning, push};
@@ -74,7 +74,7 @@ impl Engine {
             tracing::debug!(source = %source.name, idle.why, "not asked");
             return Ok(Some(false));
         }
-        if matches!(&source.kind, SourceKind::Http(api) if api.rests()) {
+        if self.rests(source).await? {
             // Its refusal was told: not again with every poll that it asked to be spared.
             tracing::debug!(source = %source.name, "not asked: it wants to be left alone for a while");
             return Ok(Some(false));
@@ -87,7 +87,9 @@ impl Engine {
         let rests = walk::rests(&*self.outbox, &source.name, &self.policy, now).await?;
         let last = rests.as_ref().and_then(|rest| source.memory.last(rest.walks));
         let early = self.feeds.early.take(&source.name).await;
-        let (mut snapshot, print) = match source.read_since(last, early, now).await {
+        let read = source.read_since(last, early, now).await;
+        self.note_rest(source).await?;
+        let (mut snapshot, print) = match read {
             Ok(SourceRead::Now(snapshot, print)) => {
                 self.is_read(&source.name, now);
                 (snapshot, print)
@@ -116,6 +118,29 @@ impl Engine {
         }
         source.memory.walked(print, report.walks);
         Ok(Some(snapshot.kind == SnapshotKind::Full))
+    }
+
+    /// A server asked to be left alone, whichever process it said that to.
+    async fn rests(&self, source: &Source) -> Result<bool, StoreError> {
+        let SourceKind::Http(api) = &source.kind else { return Ok(false) };
+        let known = self.look_of(&source.name).await?;
+        api.recall((known.quiet_until, known.refusals), self.clock.now());
+        Ok(api.rests())
+    }
+
+    /// For whoever asks it next: after a restart, or at another node.
+    async fn note_rest(&self, source: &Source) -> Result<(), StoreError> {
+        let SourceKind::Http(api) = &source.kind else { return Ok(()) };
+        let known = self.look_of(&source.name).await?;
+        let (until, refusals) = api.left_alone(self.clock.now());
+        if (until, refusals) != (known.quiet_until, known.refusals) {
+            self.outbox.leave_alone(&source.name, until, refusals).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_of(&self, source: &str) -> Result<SourceLook, StoreError> {
+        Ok(self.outbox.looks().await?.into_iter().find(|look| look.source == source).unwrap_or_default())
     }
 
     /// Walks a snapshot. Durable when it returns, unless another node walked meanwhile.

@@ -2,12 +2,13 @@
 //!
 //! A request is made once, with one deadline for all of it. Redirects are not followed, so the secret goes nowhere else; the body is bounded.
 //! Where the server offers an ETag or a Last-Modified, what it gave last is asked for only if it changed (RFC 9110 13). An answer that says
-//! how long to wait is obeyed. With several hosts, one that fails makes the snapshot partial: what it would have listed counts as unchanged.
+//! how long to wait is obeyed, by whoever asks next too, if that one is told ([`Api::recall`]). With several hosts, one that fails makes the snapshot partial: what it would have listed counts as unchanged.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use reqwest::{Client, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -23,6 +24,9 @@ use crate::session::{Snapshot, SnapshotKind};
 
 /// The provider's own address.
 pub const URL: &str = "https://api.securevideo.com";
+
+/// Nobody is left alone for longer, whatever was asked for.
+const RESTS_MAX: TimeDelta = TimeDelta::hours(1);
 
 /// Where to ask.
 #[derive(Debug, Clone)]
@@ -125,6 +129,21 @@ impl Api {
     /// It asked to be left alone, and that time is not over: asking is an error.
     pub fn rests(&self) -> bool {
         self.memory().quiet_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Until when it is left alone, after so many refusals in a row.
+    pub fn left_alone(&self, now: DateTime<Utc>) -> (Option<DateTime<Utc>>, u32) {
+        let memory = self.memory();
+        let left = memory.quiet_until.map(|until| until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero());
+        (left.and_then(|left| Some(now + TimeDelta::from_std(left).ok()?)), memory.refusals)
+    }
+
+    /// As an earlier process, or another one, met it last. A time that is too far ahead is of a clock that was wrong.
+    pub fn recall(&self, (until, refusals): (Option<DateTime<Utc>>, u32), now: DateTime<Utc>) {
+        let left = until.map(|until| until - now).filter(|left| *left <= RESTS_MAX).and_then(|left| left.to_std().ok());
+        let mut memory = self.memory();
+        memory.quiet_until = memory.quiet_until.max(left.map(|left| Instant::now() + left));
+        memory.refusals = refusals;
     }
 
     /// For as long as it says; one that is busy and does not say so: longer each time.

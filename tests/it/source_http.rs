@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+use punctual::clock::{Clock, WallClock};
+use punctual::outbox::Walks;
+use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::session::SnapshotKind;
 use punctual::source::http::{Api, Settings};
 
@@ -106,6 +110,37 @@ async fn a_busy_server_is_left_alone_also_when_it_does_not_say_so() {
         api.read().await.unwrap_err();
         assert_eq!(server.requests().len(), if rests { 1 } else { 2 }, "{status}");
     }
+}
+
+/// By each process that asks it next; for an hour at most, whatever it said, or some clock.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_asks_for_rest_gets_it_after_a_restart() {
+    let server = Server::start(answer(429, "Retry-After: 99999999\r\n", "")).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "s3cret").unwrap();
+    std::fs::set_permissions(folder.path().join("secret"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let text = format!(
+        "[practice]\nname = \"Lakeside\"\n[store]\nurl = \"sqlite://punctual.db\"\n[email]\nfrom = \"desk@example.org\"\n\
+         [[email.relay]]\nkind = \"folder\"\npath = \"out\"\n[[source]]\nname = \"api\"\nkind = \"http\"\nurl = \"http://127.0.0.1:{}\"\n\
+         identifier = \"id\"\nsecret_file = \"secret\"\n",
+        server.port
+    );
+    std::fs::write(folder.path().join("punctual.toml"), text).unwrap();
+    let once = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_punctual"));
+        command.args(["run", "--once"]).current_dir(folder.path()).output().unwrap()
+    };
+    let said = String::from_utf8_lossy(&once().stderr).into_owned();
+    assert!(server.requests().len() == 1 && said.contains("answered 429"), "{said}");
+    once();
+    assert_eq!(server.requests().len(), 1, "it rests");
+    let store = SqliteOutbox::open(&format!("sqlite://{}", folder.path().join("punctual.db").display()), Access::Command).unwrap();
+    let (until, now) = (store.looks().await.unwrap()[0].quiet_until.unwrap(), WallClock.now());
+    assert!(until <= now + TimeDelta::hours(1) && until > now + TimeDelta::minutes(50), "{until}");
+    store.leave_alone("api", Some(now + TimeDelta::hours(2)), 1).await.unwrap();
+    drop(store);
+    once();
+    assert_eq!(server.requests().len(), 2, "by a clock that was wrong");
 }
 
 #[tokio::test(flavor = "multi_thread")]

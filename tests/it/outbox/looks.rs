@@ -9,6 +9,7 @@ use super::cluster::cluster;
 use super::fixture::{Store, minute};
 use super::nodes::{Node, Practice};
 use crate::push::no_trust;
+use crate::servers::http::{Server, answer};
 
 /// Longer than any of it takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -97,4 +98,33 @@ async fn a_list_is_read_by_the_node_that_leads_and_by_no_other() {
     assert_eq!(a.ends("KILL"), None);
     assert_eq!(practice.told(4).await, [1; 4], "it leads, and reads its own at once: {}", b.log());
     assert_eq!(b.ends("TERM"), Some(0), "{}", b.log());
+}
+
+/// A server asked one node to leave it alone: so does the node that takes over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_left_alone_by_the_next_node_too() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "rests").await;
+    let server = Server::start(answer(503, "Retry-After: 3000\r\n", "")).await;
+    let secret = practice.folder.path().join("secret");
+    fs::write(&secret, "s3cret").unwrap();
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let api = format!(
+        "[[source]]\nname = \"api\"\nkind = \"http\"\nurl = \"http://127.0.0.1:{}\"\nidentifier = \"id\"\nsecret_file = \"../secret\"\npoll = \"{SELDOM}\"\n",
+        server.port
+    );
+    let mut a = practice.node_with("a", &api);
+    a.says("answered 503", 1).await;
+    let b = practice.node_with("b", &api);
+    b.says(" ready", 1).await;
+    assert_eq!(a.ends("KILL"), None);
+    b.says("this node leads", 1).await;
+    // Whatever it asked as it began to lead is over when it has looked once more.
+    cluster.sql("rests", "INSERT INTO look (practice, source, wanted) VALUES (1, 'api', 1) ON CONFLICT (practice, source) DO UPDATE SET wanted = look.wanted + 1");
+    let since = Instant::now();
+    while cluster.sql("rests", "SELECT wanted = had FROM look WHERE source = 'api'") != "t" {
+        assert!(since.elapsed() < PATIENCE, "{}", b.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(server.requests().len(), 1, "{}", b.log());
 }
