@@ -66,6 +66,7 @@ mod sources;
 mod start;
 mod store;
 mod together;
+mod turn;
 
 pub use self::notify::Notifier;
 pub use self::serve::Ending;

@@ -1,5 +1,7 @@
 //! `guard show / accept / reject`: what waits because too much changed at once.
 
+use std::collections::BTreeSet;
+
 use clap::Subcommand;
 
 use super::accounts::account;
@@ -7,8 +9,9 @@ use super::table::{TableStyle, Tone, cell, counted, table, text};
 use super::{Exit, runtime};
 use crate::clock::{Clock, WallClock};
 use crate::config::Config;
-use crate::daemon::open_store;
+use crate::daemon::{is_served, open_store};
 use crate::guard::{GuardRow, Verdict};
+use crate::outbox::Outbox;
 use crate::source::{Source, SourceKind};
 use crate::zone::Zone;
 
@@ -16,7 +19,7 @@ use crate::zone::Zone;
 pub(super) enum GuardCommand {
     /// Lists what waits. Exit code 3 if anything does.
     Show,
-    /// Lets it pass: the next walk applies what changed.
+    /// Lets it pass: what changed is applied within seconds.
     Accept {
         /// Only of this source.
         #[arg(long, value_name = "NAME")]
@@ -32,14 +35,9 @@ pub(super) enum GuardCommand {
 
 pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: TableStyle) -> anyhow::Result<Exit> {
     let zone = config.time_zone.clone();
-    let pushed = |named: Option<&str>| {
-        let is_pushed = |source: &Source| matches!(source.kind, SourceKind::Push(_)) && named.is_none_or(|name| name == source.name);
-        if config.sources.iter().any(is_pushed) {
-            out!("Of a source that is pushed to: with the next list that is put. Until then its messages stay held.");
-        }
-    };
     runtime()?.block_on(async {
         let store = open_store(&config, false)?;
+        let before = store.guards().await?;
         match command {
             GuardCommand::Show => show(&store.guards().await?, json, (colors, &zone)),
             GuardCommand::Accept { source } => {
@@ -47,8 +45,8 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
                 if waiting == 0 {
                     out!("Nothing waits.");
                 } else {
-                    out!("{} accepted: the next walk applies what changed", counted(waiting, "session", "sessions"));
-                    pushed(source.as_deref());
+                    out!("{} accepted: what changed is applied {}", counted(waiting, "session", "sessions"), when(&config));
+                    have_walked(&*store, &config, &before, source.as_deref()).await?;
                 }
                 Ok(Exit::Done)
             }
@@ -57,8 +55,12 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
                 if rejected == 0 {
                     out!("Nothing that can be rejected waits.");
                 } else {
-                    out!("{} rejected: what was before is in force until the source says something else", counted(rejected, "session", "sessions"));
-                    pushed(source.as_deref());
+                    out!(
+                        "{} rejected: what was before is in force {}, until the source says something else",
+                        counted(rejected, "session", "sessions"),
+                        when(&config)
+                    );
+                    have_walked(&*store, &config, &before, source.as_deref()).await?;
                 }
                 let of_source = |row: &GuardRow| source.as_ref().is_none_or(|named| *named == row.source);
                 if store.guards().await?.iter().any(of_source) {
@@ -71,6 +73,28 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
             }
         }
     })
+}
+
+fn when(config: &Config) -> &'static str {
+    if is_served(config) { "within seconds" } else { "when punctual is started" }
+}
+
+/// Has the daemon look at the sources of which something was decided. (Of one that is pushed to, it looks by itself.)
+async fn have_walked(store: &dyn Outbox, config: &Config, decided: &[GuardRow], of: Option<&str>) -> anyhow::Result<()> {
+    let names: BTreeSet<&str> = decided.iter().map(|row| row.source.as_str()).filter(|name| of.is_none_or(|of| of == *name)).collect();
+    let is_pushed = |source: &&Source| matches!(source.kind, SourceKind::Push(_));
+    let (pushed, asked): (Vec<&Source>, _) =
+        config.sources.iter().filter(|source| names.contains(source.name.as_str())).partition(is_pushed);
+    for source in asked {
+        store.want_look(&source.name).await?;
+    }
+    for source in pushed {
+        out!(
+            "{}: its last list is taken once more. If punctual was started since that came: with the next list, and until then its messages stay held.",
+            source.name
+        );
+    }
+    Ok(())
 }
 
 fn show(rows: &[GuardRow], json: bool, (colors, zone): (TableStyle, &Zone)) -> anyhow::Result<Exit> {

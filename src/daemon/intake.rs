@@ -1,6 +1,7 @@
 //! What comes in by itself: pushed sessions are walked before they are answered, and a webhook's event makes the engine ask its sources.
 //!
-//! One push of a source at a time, in the order in which they come. A store error ends the process, as everywhere.
+//! One push of a source at a time, in the order in which they come; a list of which something waits for an operator once more when that is decided
+//! ([`turn`](super::turn)), by whichever process. A store error ends the process, as everywhere.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{Mutex, Notify, mpsc};
 
 use super::sources::Upon;
+use super::turn::Turn;
 use super::{Engine, receipts, replies};
 use crate::contact::{Channel, PhoneNumber};
 use crate::desk::outage::Outage;
@@ -30,14 +32,17 @@ use crate::web::{self, Declined, hook, push::Receipt};
 /// From one asking of the sources because of events to the next, at least: events come in bursts, and each may be sent again.
 const GAP: Duration = Duration::from_secs(5);
 
+/// From one look to the next whether an operator has decided.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// Requests wait no longer than that for a database that is known to be away.
 const AWAY_AFTER: Duration = Duration::from_secs(5);
 
 /// The engine, as the server sees it.
 pub(super) struct Intake {
     engine: Arc<Engine>,
-    /// By source: whose turn it is; and the walk of what was taken last.
-    turns: HashMap<String, Mutex<Option<i64>>>,
+    /// By source: whose turn it is; and what was taken last.
+    turns: HashMap<String, Mutex<Turn>>,
     nudge: Notify,
     failed: mpsc::Sender<StoreError>,
 }
@@ -78,13 +83,50 @@ impl Intake {
                 self.fail(error);
             }
             for (source, turn) in &self.turns {
-                let _turn = turn.lock().await;
-                if let Err(error) = self.engine.plan_again(source).await {
+                let mut turn = turn.lock().await;
+                let planned = self.engine.plan_again(source).await;
+                let taken = self.take_decided(source, &mut turn).await;
+                if let Err(error) = planned.and(taken) {
                     self.fail(error);
                 }
             }
             // An event that comes now is not lost: it is the next nudge.
             tokio::time::sleep(GAP).await;
+        }
+    }
+
+    /// Looks whether somebody has decided about a list that was put here: by a command, or at another node. Never ends.
+    pub(super) async fn keep_taking_decided(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            for (source, turn) in &self.turns {
+                let mut turn = turn.lock().await;
+                if let Err(error) = self.take_decided(source, &mut turn).await {
+                    self.fail(error);
+                }
+            }
+        }
+    }
+
+    /// Takes the last list once more, if an operator has decided about what waited of it, and it is still what the source said last.
+    async fn take_decided(&self, source: &str, turn: &mut Turn) -> Result<(), StoreError> {
+        let engine = &self.engine;
+        if engine.membership.idle().is_some() {
+            return Ok(());
+        }
+        let Some(before) = turn.waits.as_ref().map(|list| list.sessions) else { return Ok(()) };
+        let waiting = sessions_of(engine.outbox().guards().await?.iter().filter(|g| g.source == source));
+        let Some(list) = turn.waits.take_if(|_| waiting < before) else { return Ok(()) };
+        let is_last = turn.walk == Some(engine.outbox().walks_of(source).await?) || !engine.outbox().is_shared();
+        if !is_last || !engine.policy.believes(list.came_at, engine.clock.now()) {
+            return Ok(());
+        }
+        let taken = self.take(source, &list.offer, (list.came_at, turn)).await;
+        // What still waits of it as before is not decided by being taken again.
+        turn.waits.take_if(|list| list.sessions >= before);
+        match taken {
+            Err(Failed::Store(error)) => Err(error),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
@@ -147,12 +189,11 @@ impl Intake {
         Ok(None)
     }
 
-    /// `came_at`: when it was here. `last`: the walk of what this node took of the source last.
-    async fn take(&self, source: &str, offer: PushedBody, (came_at, last): (DateTime<Utc>, &mut Option<i64>)) -> Result<Receipt, Failed> {
-        let offer = Arc::new(offer);
+    /// `came_at`: when it was here.
+    async fn take(&self, source: &str, offer: &Arc<PushedBody>, (came_at, turn): (DateTime<Utc>, &mut Turn)) -> Result<Receipt, Failed> {
         loop {
-            if let Some((receipt, walk)) = self.take_once(source, &offer, (came_at, *last)).await? {
-                *last = Some(walk);
+            if let Some((receipt, walk)) = self.take_once(source, offer, (came_at, turn.walk)).await? {
+                turn.took(offer, came_at, (walk, receipt.guarded));
                 return Ok(receipt);
             }
         }
@@ -220,8 +261,8 @@ impl web::Intake for Intake {
         }
         let turn = self.turns.get(source).expect("the server's sources are those that it was made with");
         let came_at = self.engine.clock.now();
-        let mut last = turn.lock().await;
-        self.take(source, offer, (came_at, &mut last)).await.map_err(|failed| match failed {
+        let mut turn = turn.lock().await;
+        self.take(source, &Arc::new(offer), (came_at, &mut turn)).await.map_err(|failed| match failed {
             Failed::Refused(why) => Declined::Refused(why),
             Failed::Late => Declined::Idle("another node took something newer of this source meanwhile; this was not taken".to_owned()),
             Failed::Store(error) => self.fail(error),

@@ -212,6 +212,7 @@ impl Engine {
         self.address.set(listener.local_addr()?).ok();
         let engine = Arc::new(Intake::new(Arc::clone(self), settings, failed.clone()));
         asking.spawn(Arc::clone(&engine).ask_when_nudged());
+        asking.spawn(Arc::clone(&engine).keep_taking_decided());
         server.spawn(web::serve(listener, settings.clone(), engine, self.office(), end));
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use punctual::clock::{Clock, WallClock};
@@ -249,6 +249,34 @@ async fn while_others_wait_for_an_operator_only_lists_are_taken() {
     assert_eq!(practice.put(6, &session(6, 666_666_666)).await.0, 200);
     assert_eq!(practice.notices().await, [1, 2, 3, 4, 5, 6].iter().flat_map(|id| [(*id, State::Waiting); EACH]).collect::<Vec<_>>());
     practice.close().await;
+}
+
+/// Nobody puts another list.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_decides_by_a_command_is_done_with_the_list_that_is_there() {
+    for (verdict, state) in [("accept", State::Cancelled), ("reject", State::Waiting)] {
+        let practice = Practice::open().await;
+        let file = practice.folder.path().join("punctual.toml");
+        std::fs::write(&file, Practice::text("")).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        practice.list(&(1..=5).map(|id| session(id, 111_111_110 + id)).collect::<Vec<_>>()).await;
+        assert_eq!(practice.list(&[]).await.1["guarded"], 5);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_punctual"));
+        let done = command.args(["guard", verdict]).current_dir(practice.folder.path()).output().unwrap();
+        let said = String::from_utf8(done.stdout).unwrap();
+        assert!(
+            said.contains("5 sessions") && said.contains("within seconds") && said.contains("front desk: its last list is taken once more"),
+            "{said}"
+        );
+        let done = [1, 2, 3, 4, 5].iter().flat_map(|id| [(*id, state); EACH]).collect::<Vec<_>>();
+        let since = Instant::now();
+        while practice.notices().await != done {
+            assert!(since.elapsed() < Duration::from_secs(60), "{verdict}: {:?}", practice.notices().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(practice.put(6, &session(6, 666_666_666)).await.0, 200, "nothing waits");
+        practice.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

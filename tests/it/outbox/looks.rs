@@ -128,3 +128,29 @@ async fn a_server_is_left_alone_by_the_next_node_too() {
     }
     assert_eq!(server.requests().len(), 1, "{}", b.log());
 }
+
+/// What a command wants looked at is, within seconds, by the node that leads.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_decides_by_a_command_is_done_at_once() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "decided").await;
+    let mut a = with_own_list(&practice, "a", SELDOM, "");
+    lists(&a, &[1, 2, 3, 4, 5, 6]);
+    a.start();
+    assert_eq!(practice.told(6).await, [1; 6], "{}", a.log());
+    lists(&a, &[]);
+    a.signal("HUP");
+    let since = Instant::now();
+    let guarded = || cluster.sql("decided", "SELECT count(*) FROM guard");
+    while guarded() != "6" {
+        assert!(since.elapsed() < PATIENCE, "{}", a.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (code, said) = a.run(&["guard", "accept"]);
+    assert!(code == 0 && said.contains("within seconds"), "{said}");
+    while guarded() != "0" {
+        assert!(since.elapsed() < PATIENCE, "{}", a.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(a.ends("TERM"), Some(0), "{}", a.log());
+}

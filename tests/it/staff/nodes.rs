@@ -126,6 +126,30 @@ async fn a_page_names_a_node_that_does_nothing() {
     a.close().await;
 }
 
+/// Of a list that was put to one node an operator decides by a command, wherever that is: it is done by the node that has the list.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_decided_by_a_command_is_done_by_the_node_that_has_the_list() {
+    let Some(cluster) = cluster() else { return };
+    cluster.create("decides");
+    PostgresOutbox::migrate(&cluster.server("decides")).unwrap();
+    let url = cluster.url("decides");
+    let (a, b) = (node_of_the_store(&url, "a").await, node_of_the_store(&url, "b").await);
+    let all: Vec<Value> = (1..=5).map(|id| session(id, 111_111_110 + id)).collect();
+    assert_eq!(b.practice.list(&all).await.0, 200);
+    assert_eq!(b.practice.list(&[]).await.1["guarded"], 5);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_punctual"));
+    let done = command.args(["guard", "reject"]).current_dir(a.practice.folder.path()).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let held = Filter { states: vec![State::Held], ..Filter::default() };
+    let since = std::time::Instant::now();
+    while !a.practice.engine.outbox().list(&held).await.unwrap().is_empty() {
+        assert!(since.elapsed() < std::time::Duration::from_secs(60), "they stay held");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    a.close().await;
+    b.close().await;
+}
+
 /// Users who stand in the store: whoever is removed, or has another password, at one node is so at all of them at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn users_in_the_store_are_the_same_at_any_node() {
