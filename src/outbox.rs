@@ -60,6 +60,11 @@ pub struct StoreError {
 }
 
 impl StoreError {
+    /// The database is away, or went away meanwhile: that may pass.
+    pub fn is_away(&self) -> bool {
+        self.cause.starts_with(nodes::AWAY)
+    }
+
     /// Another machine has this node's `[node] name`, and lives: another start would meet the same.
     pub fn is_displaced(&self) -> bool {
         self.cause.contains(nodes::DISPLACED)

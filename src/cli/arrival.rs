@@ -1,4 +1,4 @@
-//! A node that starts while its database is away waits for it, and ends when it is told to. What waiting does not mend ends it as any start: a log-in that is
+//! A node that starts while its database is away, or loses it while it starts, waits for it, and ends when it is told to. What waiting does not mend ends it as any start: a log-in that is
 //! refused, a database or a schema that is not there.
 
 use std::time::Duration;
@@ -11,26 +11,32 @@ use tokio::task::JoinHandle;
 use super::signals::Signals;
 use crate::config::{Config, StoreUrl};
 use crate::daemon::Notifier;
+use crate::outbox::StoreError;
 use crate::outbox::postgres::{PostgresOutbox, Server};
 use crate::web;
 
 /// From one look to the next.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The configuration, once its database is there; at once, if it is no node's. `None`: it was told to end meanwhile.
+/// The configuration, once its database is there; at once, if it is no node's. `None`: it was told to end meanwhile. `lost`: how a start has just lost it.
 pub(super) async fn of_the_database(
     runtime: &Handle,
     config: Config,
     signals: &mut Signals,
     load: &impl Fn() -> Result<Config, String>,
+    mut lost: Option<String>,
 ) -> Option<Config> {
     let (mut config, notifier, mut waits) = (config, Notifier::from_environment(), None);
     while let Some(server) = server(&config) {
-        // (By the engine's runtime, whose threads an end does not wait for.)
-        let looking = runtime.spawn_blocking(move || PostgresOutbox::away(&server));
-        let why = tokio::select! {
-            looked = looking => looked.ok().flatten(),
-            () = signals.end() => return None,
+        let why = if lost.is_some() {
+            lost.take()
+        } else {
+            // (By the engine's runtime, whose threads an end does not wait for.)
+            let looking = runtime.spawn_blocking(move || PostgresOutbox::away(&server));
+            tokio::select! {
+                looked = looking => looked.ok().flatten(),
+                () = signals.end() => return None,
+            }
         };
         let Some(why) = why else { break };
         if waits.is_none() {
@@ -54,6 +60,12 @@ pub(super) async fn of_the_database(
         notifier.goes_on();
     }
     Some(config)
+}
+
+/// A start failed: how it lost its database, and the configuration for the next one. `None`: waiting mends nothing.
+pub(super) fn lost(error: &anyhow::Error, config: Config) -> Option<(String, Config)> {
+    let lost = error.downcast_ref::<StoreError>().filter(|error| error.is_away())?;
+    server(&config).map(|_| (lost.cause.clone(), config))
 }
 
 /// Whoever asks meanwhile is answered: that it lives, and that nothing can be done yet.

@@ -94,6 +94,44 @@ fn run_once(config: Config, hearing: &Runtime, signals: &mut Signals) -> anyhow:
     })
 }
 
+/// What is known of a configuration that has become an engine.
+struct Started {
+    has_pages: bool,
+    store: Option<StoreUrl>,
+    listens: Option<SocketAddr>,
+}
+
+/// The engine, once its database is there, for as long as it takes to start. `None`: it was told to end meanwhile.
+async fn start(
+    runtime: &Handle,
+    mut config: Config,
+    signals: &mut Signals,
+    load: &impl Fn() -> Result<Config, String>,
+) -> anyhow::Result<Option<(Arc<Engine>, Started)>> {
+    let mut lost = None;
+    loop {
+        let Some(arrived) = arrival::of_the_database(runtime, config, signals, load, lost).await else { return Ok(None) };
+        let has_pages = arrived.server.as_ref().is_some_and(|server| server.users.is_some());
+        let (started, again) = (Started { has_pages, store: arrived.store.clone(), listens: listens(&arrived) }, arrived.clone());
+        let mut starting = runtime.spawn(Engine::start(arrived, Arc::new(WallClock)));
+        let engine = tokio::select! {
+            engine = &mut starting => engine?,
+            () = signals.end() => {
+                // What a start has begun is finished, unless it waits for a database.
+                drop(tokio::time::timeout(STARTS_WITHIN, starting).await);
+                return Ok(None);
+            }
+        };
+        match engine {
+            Ok(engine) => return Ok(Some((Arc::new(engine), started))),
+            Err(error) => match arrival::lost(&error, again) {
+                Some((why, again)) => (config, lost) = (again, Some(why)),
+                None => return Err(error),
+            },
+        }
+    }
+}
+
 /// One configuration, until it is told to end; what takes its place, if that is meant.
 async fn serve(
     runtime: &Handle,
@@ -101,17 +139,8 @@ async fn serve(
     signals: &mut Signals,
     load: &impl Fn() -> Result<Config, String>,
 ) -> anyhow::Result<Option<Config>> {
-    let Some(config) = arrival::of_the_database(runtime, config, signals, load).await else { return Ok(None) };
-    let has_pages = config.server.as_ref().is_some_and(|server| server.users.is_some());
-    let (store, listens) = (config.store.clone(), listens(&config));
-    let mut starting = runtime.spawn(Engine::start(config, Arc::new(WallClock)));
-    let engine = tokio::select! {
-        started = &mut starting => Arc::new(started??),
-        () = signals.end() => {
-            // What a start has begun is finished, unless it waits for a database.
-            drop(tokio::time::timeout(STARTS_WITHIN, starting).await);
-            return Ok(None);
-        }
+    let Some((engine, Started { has_pages, store, listens })) = Box::pin(start(runtime, config, signals, load)).await? else {
+        return Ok(None);
     };
     if has_pages {
         let engine = Arc::clone(&engine);

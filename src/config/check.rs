@@ -28,6 +28,7 @@ use crate::web;
 use crate::zone::Zone;
 
 /// The configuration as it holds.
+#[derive(Clone)]
 pub struct Config {
     /// The file that it was read from; `None`: built-in defaults.
     pub file: Option<PathBuf>,

@@ -18,6 +18,7 @@ use crate::json_pointer::{At, pointer_mistake};
 use crate::rate::Rate;
 
 /// A checked SMS gateway.
+#[derive(Clone)]
 pub struct Gateway {
     /// What it is reached by.
     pub settings: GatewaySettings,
@@ -26,6 +27,7 @@ pub struct Gateway {
 }
 
 /// What an SMS gateway is reached by.
+#[derive(Clone)]
 pub enum GatewaySettings {
     /// `kind = "twilio"`
     Twilio(twilio::Settings),

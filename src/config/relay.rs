@@ -12,6 +12,7 @@ use crate::deliver::{Route, Transport};
 use crate::rate::Rate;
 
 /// A checked e-mail relay.
+#[derive(Clone)]
 pub struct Relay {
     /// What it is reached by.
     pub settings: RelaySettings,
@@ -20,6 +21,7 @@ pub struct Relay {
 }
 
 /// What an e-mail relay is reached by.
+#[derive(Clone)]
 pub enum RelaySettings {
     /// `kind = "smtp"`
     Smtp(smtp::Settings),

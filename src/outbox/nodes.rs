@@ -13,6 +13,9 @@ use crate::session::SessionId;
 /// Another machine has this node's name, and lives.
 pub(super) const DISPLACED: &str = "another machine is this node now";
 
+/// It is not there now, and may be again.
+pub(super) const AWAY: &str = "the database is away: ";
+
 /// How a node stands among the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tended {

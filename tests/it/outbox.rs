@@ -30,6 +30,7 @@ mod served;
 mod tended;
 mod transports;
 mod walks;
+mod wire;
 
 use std::sync::Arc;
 

@@ -16,6 +16,7 @@ use super::reach::Reach;
 use super::sealed::Sealer;
 use super::thread::thread;
 use crate::outbox::key::StoreKey;
+use crate::outbox::nodes::AWAY;
 use crate::outbox::origin::StoreOrigin;
 use crate::outbox::words::refusal;
 use crate::outbox::{Access, Result, StoreError};
@@ -131,7 +132,8 @@ pub(super) fn away(server: &Server) -> Option<String> {
 }
 
 fn explain(server: &Server, action: &str, failure: &Failure) -> StoreError {
-    StoreError { action: format!("{action} ({})", server.shown()), cause: failure.in_words() }
+    let away = if failure.may_pass() { AWAY } else { "" };
+    StoreError { action: format!("{action} ({})", server.shown()), cause: format!("{away}{}", failure.in_words()) }
 }
 
 /// Runs it on a thread of its own, and waits.

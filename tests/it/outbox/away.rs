@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, cluster};
 use super::nodes::{Node, Practice};
+use super::wire::Wire;
 use crate::push::no_trust;
 
 const TOKEN: &str = "front-desk-0123456789abcdef";
@@ -36,8 +37,16 @@ impl Asker {
     }
 }
 
-/// A node that is pushed to.
-async fn pushed_to(practice: &Practice) -> (Node, Asker) {
+/// Its database is at the other end of that wire.
+fn through(wire: &Wire, database: &str, node: &Node) {
+    let text = fs::read_to_string(node.folder.join("punctual.toml")).unwrap();
+    let lines =
+        text.lines().map(|line| if line.starts_with("url = ") { format!("url = \"{}\"", wire.url(database)) } else { line.to_owned() });
+    fs::write(node.folder.join("punctual.toml"), lines.collect::<Vec<_>>().join("\n")).unwrap();
+}
+
+/// A node that is pushed to; by a wire to that database, or as the others.
+async fn pushed_to(practice: &Practice, name: &'static str, wire: Option<(&Wire, &str)>) -> (Node, Asker) {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for name in ["token", "hook"] {
         let file = practice.folder.path().join(name);
@@ -47,7 +56,12 @@ async fn pushed_to(practice: &Practice) -> (Node, Asker) {
     let more = format!(
         "[[source]]\nname = \"pushed\"\nkind = \"push\"\ntoken_file = \"../token\"\n[server]\nlisten = \"127.0.0.1:{port}\"\nwebhook_token_file = \"../hook\"\n"
     );
-    let node = practice.node_with("a", &more);
+    practice.write(name, &more);
+    let mut node = Node { folder: practice.folder.path().join(name), process: None, manager: None };
+    if let Some((wire, database)) = wire {
+        through(wire, database, &node);
+    }
+    node.start();
     node.says(" ready", 1).await;
     (
         node,
@@ -62,7 +76,7 @@ async fn pushed_to(practice: &Practice) -> (Node, Asker) {
 async fn whoever_asks_while_it_is_away_is_answered_and_nothing_of_it_is_done_later() {
     let Some(cluster) = Cluster::another() else { return };
     let practice = Practice::open(&cluster, "away").await;
-    let (mut a, asker) = pushed_to(&practice).await;
+    let (mut a, asker) = pushed_to(&practice, "a", None).await;
     let first = asker.push(&[21]).await;
     assert_eq!(first.0, StatusCode::OK, "{}", first.2);
     cluster.crash();
@@ -147,4 +161,21 @@ async fn a_node_that_starts_while_it_is_away_waits_until_it_is_there() {
     fs::write(&file, text).unwrap();
     let (code, said) = a.run(&["run"]);
     assert_eq!(code, 74, "{said}");
+}
+
+/// The connection breaks in the middle of a start, wherever that is: it waits, and starts once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_loses_the_database_while_it_starts_waits_and_starts_once_more() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "lost").await;
+    let wire = Wire::before(cluster);
+    practice.write("a", "");
+    let mut a = Node { folder: practice.folder.path().join("a"), process: None, manager: None };
+    through(&wire, "lost", &a);
+    wire.breaks_at(&["to_regclass('punctual_schema')", "FROM practice WHERE name", "moved_to", "INSERT INTO node", "lineage = $2"]);
+    a.start();
+    assert_eq!(practice.told(1).await, [1], "{}", a.log());
+    assert_eq!(wire.to_break(), 0, "{}", a.log());
+    assert!(a.log().contains("the database is away: this node waits until it is there"), "{}", a.log());
+    assert_eq!(a.ends("TERM"), Some(0), "{}", a.log());
 }

@@ -175,7 +175,7 @@ impl Cluster {
         (format!("postgres://remote@localhost:{}/{database}?sslmode=require", self.port), self.folder.join("data/server.crt"))
     }
 
-    fn socket(&self) -> String {
+    pub(super) fn socket(&self) -> String {
         format!(".s.PGSQL.{}", self.port)
     }
 
