@@ -179,3 +179,33 @@ async fn a_node_that_loses_the_database_while_it_starts_waits_and_starts_once_mo
     assert!(a.log().contains("the database is away: this node waits until it is there"), "{}", a.log());
     assert_eq!(a.ends("TERM"), Some(0), "{}", a.log());
 }
+
+/// A list waits at a node that cannot reach the database, and a newer one is taken by another node meanwhile: the older one is refused, and takes nothing back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_waited_behind_a_newer_one_is_refused() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "older").await;
+    let (a, first) = pushed_to(&practice, "a", None).await;
+    let wire = Wire::before(cluster);
+    let (b, second) = pushed_to(&practice, "b", Some((&wire, "older"))).await;
+    assert_eq!(first.push(&[21]).await.0, StatusCode::OK);
+    // (In words the first time; later by the name of what was prepared.)
+    wire.holds_at("SELECT walks FROM practice");
+    let older = second.push(&[21, 22, 23]);
+    let newer = async {
+        wire.holds().await;
+        let taken = first.push(&[21, 24]).await;
+        wire.mend();
+        taken
+    };
+    let (older, newer) = tokio::join!(older, newer);
+    assert_eq!(newer.0, StatusCode::OK, "{}", newer.2);
+    assert_eq!(older.0, StatusCode::SERVICE_UNAVAILABLE, "{}", older.2);
+    assert!(older.2.contains("another node took something newer of this source"), "{}", older.2);
+    let sessions =
+        || cluster.sql("older", "SELECT string_agg(id || ' ' || presence, ', ' ORDER BY id) FROM session WHERE source = 'pushed'");
+    assert_eq!(sessions(), "21 listed, 24 listed", "{}\n{}", a.log(), b.log());
+    // Said again it is the newest.
+    assert_eq!(second.push(&[21, 22, 23]).await.0, StatusCode::OK);
+    assert_eq!(sessions(), "21 listed, 22 listed, 23 listed, 24 absent", "{}", b.log());
+}
