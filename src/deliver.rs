@@ -103,6 +103,9 @@ pub trait Transport: Send + Sync {
     /// How many attempts may run at once: connections that it will hold.
     fn concurrency(&self) -> usize;
 
+    /// No more than so many attempts run at once from now on: connections beyond that are closed when nobody uses them. (Other nodes have the others.)
+    fn narrow(&self, _connections: usize) {}
+
     /// One attempt. Ends by the transport's own time-outs, and never panics on what a server says.
     /// Must be run to its end: a caller does not drop the future half-way, except when the whole process ends.
     async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome;

@@ -40,6 +40,7 @@ mod lane;
 mod lane_run;
 pub mod looks;
 mod meter;
+mod places;
 mod prepare;
 mod queue;
 mod ready;

@@ -125,15 +125,15 @@ impl Membership {
         move |of| if of == channel { first } else { other }
     }
 
-    /// The first look, at a start.
-    pub(super) async fn join(&self, outbox: &dyn Outbox, renderer: &Renderer, now: DateTime<Utc>) -> Result<(), StoreError> {
+    /// The first look, at a start. How many nodes hand over.
+    pub(super) async fn join(&self, outbox: &dyn Outbox, renderer: &Renderer, now: DateTime<Utc>) -> Result<usize, StoreError> {
         let ours = self.likeness.line(renderer);
         let tended = outbox.tend(&ours, None, now).await?;
         if self.stands(&ours, &tended, (now, now + SKEW_MAX)) {
             tracing::info!("{LEADS}");
             self.settle_sources(outbox, now).await?;
         }
-        Ok(())
+        Ok(tended.nodes)
     }
 
     /// Notes how it stands. Whether it leads from now on. `asked`: when the store was asked, and when it had answered: its clock was read in between.
@@ -215,11 +215,12 @@ impl Engine {
         self.membership.hears(&tended, uptime);
         let is_idle = self.membership.idle().is_some();
         self.feeds.looks.halt(is_idle);
+        let shares = self.lanes.iter().filter(|(lane, _)| lane.share_among(tended.nodes)).count();
         let taken = tended.recovered;
         if taken.returned > 0 || !taken.in_doubt.is_empty() {
             tracing::warn!(returned = taken.returned, in_doubt = taken.in_doubt.len(), "taken back from a node that is gone");
         }
-        let something = taken.returned > 0 || !taken.in_doubt.is_empty() || was_idle != is_idle;
+        let something = taken.returned > 0 || !taken.in_doubt.is_empty() || was_idle != is_idle || shares > 0;
         self.dispatcher.resolve(taken.in_doubt, self.membership.doubt()).await?;
         if leads_now {
             tracing::info!("{LEADS}");

@@ -160,7 +160,10 @@ async fn take_back(dispatcher: &Dispatcher, config: &Config, membership: &Member
         tracing::warn!("shadow mode: everything is decided, rendered and recorded, and nothing is sent");
     }
     let names = names(config);
-    membership.join(outbox, &dispatcher.renderer, now()).await?;
+    let nodes = membership.join(outbox, &dispatcher.renderer, now()).await?;
+    for lane in lanes {
+        lane.share_among(nodes);
+    }
     dispatcher.recall_codes().await?;
     for lane in lanes {
         lane.load_transports(now()).await?;

@@ -8,6 +8,7 @@
 //! takes no more of them, costs the message nothing: it is tried on a fresh one within the same attempt.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -119,6 +120,8 @@ pub struct Smtp {
     connector: Option<TlsConnector>,
     permits: Semaphore,
     idle: Idle,
+    /// Connections that there may be, busy ones and idle ones: other nodes have the others.
+    share: AtomicUsize,
 }
 
 impl Smtp {
@@ -134,8 +137,20 @@ impl Smtp {
             permits: Semaphore::new(settings.connections.max(1)),
             connector,
             idle: Idle::new(settings.timeouts.idle),
+            share: AtomicUsize::new(usize::MAX),
             settings,
         })
+    }
+
+    /// Connections that attempts have now.
+    fn busy(&self) -> usize {
+        self.settings.connections.max(1).saturating_sub(self.permits.available_permits())
+    }
+
+    /// Keeps one that is in step, and no more idle ones than there may be.
+    fn give_back(&self, connection: Connection) {
+        self.idle.give_back(connection);
+        self.idle.keep(self.share.load(Ordering::Relaxed));
     }
 
     async fn open(&self) -> Result<Connection, Outcome> {
@@ -173,7 +188,7 @@ impl Smtp {
     /// A refused recipient leaves a connection that can be used again; anything else does not.
     async fn refused(&self, mut connection: Connection, refusal: SmtpRefusal, parties: &Parties<'_>) -> Outcome {
         if refusal.phase == SmtpPhase::Rcpt && !refusal.is_closing() && connection.reset(&self.settings.timeouts).await {
-            self.idle.give_back(connection);
+            self.give_back(connection);
         }
         classify::before_the_dot(refusal.phase, &refusal.answer, parties)
     }
@@ -213,7 +228,7 @@ impl Smtp {
         match next {
             _ if !ended.is_in_step() => {}
             Some((reference, body)) => self.idle.keep_for(reference, Spoken { connection, body }),
-            None => self.idle.give_back(connection),
+            None => self.give_back(connection),
         }
         outcome
     }
@@ -240,6 +255,11 @@ impl Transport for Smtp {
 
     fn concurrency(&self) -> usize {
         self.settings.connections.max(1)
+    }
+
+    fn narrow(&self, connections: usize) {
+        self.share.store(connections, Ordering::Relaxed);
+        self.idle.keep(connections.saturating_sub(self.busy()));
     }
 
     async fn deliver(&self, message: &Message, doubt: &dyn PointOfNoReturn) -> Outcome {

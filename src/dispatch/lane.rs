@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub struct Lane {
     refusals: Mutex<Refusals>,
     /// Notices leave the next turn to whoever waits for one alone.
     keeps_turn: AtomicBool,
+    /// How many nodes share its transports.
+    nodes: AtomicUsize,
     /// Where its turns and pauses outlive it.
     kept: Option<LaneStore>,
 }
@@ -78,6 +80,7 @@ impl Lane {
             urgent: Mutex::default(),
             refusals: Mutex::default(),
             keeps_turn: AtomicBool::default(),
+            nodes: AtomicUsize::new(1),
             kept: None,
         }
     }
@@ -97,9 +100,18 @@ impl Lane {
         pin!(self.refresh.notified()).enable()
     }
 
+    /// So many nodes hand over by these transports: each has its share of their connections. Whether they were another number before.
+    pub fn share_among(&self, nodes: usize) -> bool {
+        let others = self.nodes.swap(nodes, Ordering::Relaxed) != nodes;
+        if others {
+            self.transports.iter().for_each(|slot| slot.share_among(nodes));
+        }
+        others
+    }
+
     /// Attempts that may run at once: of the widest transport.
     pub fn concurrency(&self) -> usize {
-        self.transports.iter().map(|s| s.transport.concurrency()).max().unwrap_or(1).max(1)
+        self.transports.iter().map(|slot| slot.share(self.nodes.load(Ordering::Relaxed))).max().unwrap_or(1)
     }
 
     /// Its attempts pass their point of no return in the store beside the envelope: what a crash leaves in doubt then goes again by itself, so an early

@@ -71,6 +71,7 @@ impl LaneRun {
     /// It goes on; and what other processes noted of its transports is known here, too.
     pub(super) async fn looks_up(&self, clock: &dyn Clock) -> outbox::Result<()> {
         self.lane.meter().heartbeat(self.in_flight);
+        self.shared.queue.has_connections(self.lane.concurrency());
         self.lane.refresh_transports(clock).await
     }
 

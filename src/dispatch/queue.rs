@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -25,7 +26,7 @@ pub(super) const QUICK: TimeDelta = TimeDelta::milliseconds(250);
 
 /// A lane's connections, and what waits for them.
 pub(super) struct Queue {
-    connections: usize,
+    connections: AtomicUsize,
     state: Mutex<QueueState>,
 }
 
@@ -69,7 +70,16 @@ impl Ord for Queued {
 
 impl Queue {
     pub(super) fn new(connections: usize) -> Self {
-        Self { connections, state: Mutex::default() }
+        Self { connections: AtomicUsize::new(connections), state: Mutex::default() }
+    }
+
+    /// From now on there are so many. Of those that are too many each ends with the message that it has.
+    pub(super) fn has_connections(&self, connections: usize) {
+        self.connections.store(connections, Ordering::Relaxed);
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     pub(super) fn put(&self, attempt: Box<Attempt>) {
@@ -84,7 +94,7 @@ impl Queue {
     /// back.
     pub(super) fn takes_connection(&self) -> bool {
         let mut state = self.locked();
-        let takes = state.busy < self.connections && !state.waiting.is_empty();
+        let takes = state.busy < self.connections() && !state.waiting.is_empty();
         state.busy += usize::from(takes);
         state.new += usize::from(takes);
         takes
@@ -92,14 +102,15 @@ impl Queue {
 
     /// A connection is free, or will be as soon as something waits for it.
     pub(super) fn has_a_free_connection(&self) -> bool {
-        self.locked().busy < self.connections
+        self.locked().busy < self.connections()
     }
 
-    /// Takes the most urgent one out. `None`: nothing waits, and the connection is free. `new`: it had no message yet.
+    /// Takes the most urgent one out. `None`: nothing waits, or there are too many connections, and this one is free. `new`: it had no message yet.
     pub(super) fn first(&self, new: bool) -> Option<Box<Attempt>> {
         let mut state = self.locked();
         state.new -= usize::from(new);
-        let first = state.waiting.pop();
+        let is_too_many = !new && state.busy > self.connections();
+        let first = if is_too_many { None } else { state.waiting.pop() };
         state.busy -= usize::from(first.is_none());
         first.map(|Reverse(first)| first.attempt)
     }
@@ -107,7 +118,7 @@ impl Queue {
     /// Takes the most urgent one out, if no connection is free for it and it may be next on one that has another message.
     pub(super) fn next(&self, may: impl FnOnce(&Attempt) -> bool) -> Option<Box<Attempt>> {
         let mut state = self.locked();
-        let waits = state.busy >= self.connections && state.waiting.len() > state.new;
+        let waits = state.busy == self.connections() && state.waiting.len() > state.new;
         let may = waits && state.waiting.peek().is_some_and(|Reverse(first)| may(&first.attempt));
         let next = if may { state.waiting.pop() } else { None };
         next.map(|Reverse(next)| next.attempt)
@@ -138,9 +149,9 @@ impl Queue {
 
     /// How many may be begun now, with so many in the air: none until it is worth a claim.
     pub(super) fn room(&self, in_flight: usize) -> usize {
-        let ahead = ahead(self.connections, self.locked().takes);
-        let room = (self.connections + ahead).saturating_sub(in_flight).min(BATCH);
-        let worth = in_flight < self.connections || room >= (ahead / 2).max(1);
+        let ahead = ahead(self.connections(), self.locked().takes);
+        let room = (self.connections() + ahead).saturating_sub(in_flight).min(BATCH);
+        let worth = in_flight < self.connections() || room >= (ahead / 2).max(1);
         if worth { room } else { 0 }
     }
 
@@ -185,5 +196,7 @@ mod tests {
         assert_eq!((queue.room(0), queue.room(4), queue.room(516), queue.room(517)), (BATCH, BATCH, BATCH, 0));
         (0..40).for_each(|_| queue.took(TimeDelta::seconds(20)));
         assert_eq!((queue.room(3), queue.room(4), queue.room(500)), (1, 0, 0), "it has become slow");
+        queue.has_connections(2);
+        assert_eq!((queue.room(0), queue.room(1), queue.room(2)), (2, 1, 0), "another node has its share");
     }
 }

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::Notify;
 
 use super::breaker::{Belief, Breaker, RefusedMessage, same_words};
+use super::places::{Place, Places};
 use crate::contact::Address;
 use crate::deliver::{Route, Transport};
 use crate::entry::AttemptEnd;
@@ -55,7 +56,7 @@ pub(super) struct Slot {
     /// The version of its pause that the store has, as far as is known.
     version: AtomicI64,
     /// As many as it may have attempts at once: the lane has as many as the widest of its transports.
-    places: Semaphore,
+    places: Places,
 }
 
 /// A fault, and the message that met it.
@@ -103,7 +104,7 @@ impl Slot {
     pub(super) fn new(route: Route, has_others: bool) -> Self {
         let Route { transport, rate } = route;
         let (fault, breaker, put_off) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let places = Semaphore::new(transport.concurrency().max(1));
+        let places = Places::new(transport.concurrency().max(1));
         Self {
             transport,
             fault,
@@ -120,13 +121,24 @@ impl Slot {
     }
 
     /// A place for one attempt. `None`: none was free for as long as that is worth.
-    pub(super) async fn place(&self, patience: Option<Duration>) -> Option<SemaphorePermit<'_>> {
-        let place = self.places.acquire();
-        let place = match patience {
-            Some(patience) => tokio::time::timeout(patience, place).await.ok()?,
-            None => place.await,
-        };
-        place.ok()
+    pub(super) async fn place(&self, patience: Option<Duration>) -> Option<Place<'_>> {
+        let place = self.places.take();
+        match patience {
+            Some(patience) => tokio::time::timeout(patience, place).await.ok(),
+            None => Some(place.await),
+        }
+    }
+
+    /// Its connections are shared among so many nodes.
+    pub(super) fn share_among(&self, nodes: usize) {
+        let share = self.share(nodes);
+        self.places.resize(share);
+        self.transport.narrow(share);
+    }
+
+    /// One at least.
+    pub(super) fn share(&self, nodes: usize) -> usize {
+        self.transport.concurrency().max(1).div_ceil(nodes)
     }
 
     fn fault(&self) -> MutexGuard<'_, SlotFault> {

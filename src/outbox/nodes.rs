@@ -27,12 +27,14 @@ pub struct Tended {
     pub store_now: Option<DateTime<Utc>>,
     /// What was taken back of nodes that are gone.
     pub recovered: Recovered,
+    /// How many hand over, with this one.
+    pub nodes: usize,
 }
 
 impl Tended {
     /// Nobody else is there.
     pub fn alone() -> Self {
-        Self { leads: true, other: None, store_now: None, recovered: Recovered::default() }
+        Self { leads: true, other: None, store_now: None, recovered: Recovered::default(), nodes: 1 }
     }
 }
 

@@ -85,7 +85,7 @@ pub struct Relay {
     pub clear_text: bool,
     /// smtp: a PEM file of certificates to trust beside the system's.
     pub ca_file: Option<PathBuf>,
-    /// smtp: connections at once. Default: 4.
+    /// smtp: connections at once, of all nodes together. Default: 4.
     pub connections: Option<u16>,
     /// Messages at most, such as `100/min`; spaced evenly, over restarts, and over all nodes. Default: no limit.
     pub rate: Option<Rate>,

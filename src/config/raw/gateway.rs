@@ -39,7 +39,7 @@ pub struct Gateway {
     pub path: Option<PathBuf>,
     /// The sender: a number or a name.
     pub from: Option<String>,
-    /// Requests at once. Default: 4.
+    /// Requests at once, of all nodes together. Default: 4.
     pub connections: Option<u16>,
     /// Texts at most, such as `60/min`; spaced evenly, over restarts, and over all nodes. Default: no limit.
     pub rate: Option<Rate>,

@@ -64,11 +64,21 @@ impl Idle {
         self.kept().push((Instant::now(), connection));
     }
 
-    /// Closes what is too old, with a QUIT that nobody waits for.
+    /// Closes the oldest, but for so many.
+    pub(super) fn keep(&self, count: usize) {
+        self.close(|kept| kept.len().saturating_sub(count));
+    }
+
+    /// Closes what is too old.
     fn retire(&self) {
+        self.close(|kept| kept.partition_point(|(since, _)| since.elapsed() >= self.limit));
+    }
+
+    /// Closes as many of the oldest, with a QUIT that nobody waits for.
+    fn close(&self, count: impl FnOnce(&[(Instant, Connection)]) -> usize) {
         let old: Vec<_> = {
             let mut kept = self.kept();
-            let old = kept.partition_point(|(since, _)| since.elapsed() >= self.limit);
+            let old = count(&kept);
             kept.drain(..old).collect()
         };
         for (_, mut connection) in old {

@@ -50,6 +50,8 @@ pub(super) struct Look {
     pub(super) stale: bool,
     other: Option<Leader>,
     store_now: DateTime<Utc>,
+    /// Those that live, and work; this one counts in any case.
+    nodes: usize,
 }
 
 impl Look {
@@ -59,7 +61,8 @@ impl Look {
             "SELECT coalesce(l.boot = $2, false), n.boot IS NOT NULL, coalesce(l.settings, ''), coalesce(n.name, ''),
                  coalesce(me.idle_why IS DISTINCT FROM $3, false), {}
                  OR EXISTS (SELECT 1 FROM notice WHERE practice = $1 AND doubt = 'undecided'), clock_timestamp(),
-                 EXISTS (SELECT 1 FROM node WHERE {FORGOTTEN})
+                 EXISTS (SELECT 1 FROM node WHERE {FORGOTTEN}),
+                 1 + (SELECT count(*) FROM node AS n WHERE n.practice = $1 AND n.boot <> $2 AND {LEADS})
              FROM practice AS p LEFT JOIN leader AS l ON l.practice = p.id
              LEFT JOIN node AS n ON n.practice = p.id AND n.boot = l.boot AND {LEADS}
              LEFT JOIN node AS me ON me.practice = p.id AND me.boot = $2 WHERE p.id = $1",
@@ -72,11 +75,12 @@ impl Look {
         let is_alike = leader.settings == settings;
         let leads = is_ours && lives && is_alike && idle.is_none();
         let may_lead = !leads && (is_ours || !lives) && idle.is_none();
-        Ok(Self { leads, may_lead, gone, forgotten, stale, other: (lives && !is_alike).then_some(leader), store_now })
+        let nodes = usize::try_from(get::<i64>(&row, 8)?).unwrap_or(1);
+        Ok(Self { leads, may_lead, gone, forgotten, stale, other: (lives && !is_alike).then_some(leader), store_now, nodes })
     }
 
     pub(super) fn tended(self, recovered: Recovered) -> Tended {
-        Tended { leads: self.leads, other: self.other, store_now: Some(self.store_now), recovered }
+        Tended { leads: self.leads, other: self.other, store_now: Some(self.store_now), recovered, nodes: self.nodes }
     }
 }
 

@@ -256,6 +256,31 @@ async fn a_node_that_is_gone_is_shown_for_an_hour() {
     until("Nodes: a (leads), d (gone since ").await;
 }
 
+/// A relay that allows four connections gets four from all nodes together.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_share_the_connections_of_a_relay() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "shares").await;
+    // Nothing was handed over yet: each claims no more than it has connections.
+    practice.lists(0);
+    practice.waits.store(true, Ordering::SeqCst);
+    let a = practice.node("a");
+    a.says(" ready", 1).await;
+    let b = practice.node("b");
+    b.says(" ready", 1).await;
+    practice.lists(40);
+    let since = Instant::now();
+    let both = "SELECT count(DISTINCT split_part(owner, ' ', 1)) FROM notice WHERE state = 'flying'";
+    while practice.relay.verbs().iter().filter(|verb| *verb == "DATA").count() < 4 || cluster.sql("shares", both) != "2" {
+        assert!(since.elapsed() < PATIENCE, "{}\n{}", a.log(), b.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    practice.waits.store(false, Ordering::SeqCst);
+    (0..40).for_each(|_| practice.gate.open());
+    assert_eq!(practice.told(40).await, [1; 40], "{}\n{}", a.log(), b.log());
+    assert!(practice.relay.most_at_once() <= 4, "{}", practice.relay.most_at_once());
+}
+
 /// It slept with a message before its point of no return; the others found it gone. When it wakes up, the answer that it waited for is there, and it sends
 /// nothing of what was theirs by then; it takes part again.
 #[tokio::test(flavor = "multi_thread")]

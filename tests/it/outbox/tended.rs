@@ -32,7 +32,8 @@ async fn one_of_them_leads() {
     let (a, b) = (node(cluster, "leads", "a"), node(cluster, "leads", "b"));
     assert!(tend(&a, "same").await.leads);
     let other = tend(&b, "same").await;
-    assert_eq!((other.leads, other.other), (false, None));
+    assert_eq!((other.leads, other.other, other.nodes), (false, None, 2));
+    assert_eq!(tend(&a, "same").await.nodes, 2);
     let other = tend(&b, "others").await;
     let leader = Leader { name: "a".to_owned(), settings: "same".to_owned() };
     assert_eq!((other.leads, other.other), (false, Some(leader)), "by other settings");
@@ -41,7 +42,8 @@ async fn one_of_them_leads() {
     assert!(tend(&b, "same").await.other.is_some());
     // Gone without a word.
     cluster.sql("leads", "UPDATE node SET alive_until = clock_timestamp() - interval '1 s' WHERE name = 'a'");
-    assert!(tend(&b, "same").await.leads);
+    let other = tend(&b, "same").await;
+    assert_eq!((other.leads, other.nodes), (true, 1), "the other one is gone");
     assert!(!tend(&a, "same").await.leads, "it slept");
     drop(b);
     assert!(tend(&a, "same").await.leads, "an end hands it on");

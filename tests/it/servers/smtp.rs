@@ -60,6 +60,8 @@ struct Shared {
     implicit: bool,
     bodies: Mutex<Vec<String>>,
     connections: Mutex<usize>,
+    /// Connections that are open, and the most that were at a time.
+    open: Mutex<(usize, usize)>,
     verbs: Mutex<Vec<String>>,
     commands: Mutex<Vec<String>>,
     said: Notify,
@@ -90,6 +92,7 @@ impl Server {
             implicit,
             bodies: Mutex::default(),
             connections: Mutex::default(),
+            open: Mutex::default(),
             verbs: Mutex::default(),
             commands: Mutex::default(),
             said: Notify::new(),
@@ -98,7 +101,11 @@ impl Server {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let shared = Arc::clone(&serving);
-                tokio::spawn(async move { shared.serve(stream).await });
+                tokio::spawn(async move {
+                    shared.opens();
+                    shared.serve(stream).await;
+                    shared.open.lock().unwrap().0 -= 1;
+                });
             }
         });
         Self { port, shared }
@@ -111,6 +118,11 @@ impl Server {
 
     pub(crate) fn connections(&self) -> usize {
         *self.shared.connections.lock().unwrap()
+    }
+
+    /// The most that were open at a time.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.shared.open.lock().unwrap().1
     }
 
     /// Waits until a client has said this.
@@ -131,6 +143,11 @@ impl Server {
 }
 
 impl Shared {
+    fn opens(&self) {
+        let mut open = self.open.lock().unwrap();
+        *open = (open.0 + 1, open.1.max(open.0 + 1));
+    }
+
     async fn serve(&self, stream: TcpStream) {
         let connection = {
             let mut n = self.connections.lock().unwrap();
