@@ -167,11 +167,11 @@ async fn a_node_that_starts_while_it_is_away_waits_until_it_is_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_loses_the_database_while_it_starts_waits_and_starts_once_more() {
     let Some(cluster) = cluster() else { return };
-    let practice = Practice::open(cluster, "lost").await;
+    let practice = Practice::open(cluster, "begun").await;
     let wire = Wire::before(cluster);
     practice.write("a", "");
     let mut a = Node { folder: practice.folder.path().join("a"), process: None, manager: None };
-    through(&wire, "lost", &a);
+    through(&wire, "begun", &a);
     wire.breaks_at(&["to_regclass('punctual_schema')", "FROM practice WHERE name", "moved_to", "INSERT INTO node", "lineage = $2"]);
     a.start();
     assert_eq!(practice.told(1).await, [1], "{}", a.log());
