@@ -241,6 +241,11 @@ impl GuardSet {
         let kept = |m: &&Member| matches!(m.kind, GuardKind::Removed | GuardKind::Participants) && m.standing != GuardStanding::Accepted;
         self.members.iter().filter(kept).map(|m| m.session)
     }
+
+    /// Sessions of which an operator decided something, and the source says so still, as far as it was heard.
+    pub(crate) fn decided(&self) -> impl Iterator<Item = SessionId> {
+        self.members.iter().filter(|m| m.standing != GuardStanding::Waiting).map(|m| m.session)
+    }
 }
 
 /// What a walk changes of it.

@@ -13,7 +13,6 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::guard::GuardStanding;
 use crate::known::{KnownMap, by_session};
 use crate::outbox::{self, Applied, NotedSession, Outbox, ReplaysAfterRestore, Rest, Walk, WalkedSession};
 use crate::plan::{self, NotJoined, Policy, Suppressions};
@@ -198,8 +197,7 @@ pub async fn again(outbox: &dyn Outbox, source: &str, policy: &Policy, now: Date
     let after = Some(outbox.walks().await?);
     let Some(seen) = outbox.seen_from(source, now).await? else { return Ok(WalkSummary::default()) };
     // What an operator decided is done when the source is heard.
-    let decided: HashSet<SessionId> =
-        seen.guard.members.iter().filter(|m| m.standing != GuardStanding::Waiting).map(|m| m.session).collect();
+    let decided: HashSet<SessionId> = seen.guard.decided().collect();
     let all = seen.policy_digest.is_empty();
     let waits = seen
         .sessions

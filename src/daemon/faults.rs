@@ -99,6 +99,11 @@ impl UnreadSources {
         known.is_none()
     }
 
+    /// It could not be read when it was asked last.
+    pub(super) fn has(&self, source: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(source)
+    }
+
     /// All of them, by name.
     pub(super) fn all(&self) -> Vec<(String, (DateTime<Utc>, String))> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();

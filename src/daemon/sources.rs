@@ -1,6 +1,6 @@
 //! What the sources say: read, walked, and told.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{Engine, open_store, store_exists};
 use crate::config::Config;
@@ -74,9 +74,8 @@ impl Engine {
             tracing::debug!(source = %source.name, idle.why, "not asked");
             return Ok(Some(false));
         }
-        if self.rests(source).await? {
-            // Its refusal was told: not again with every poll that it asked to be spared.
-            tracing::debug!(source = %source.name, "not asked: it wants to be left alone for a while");
+        if let Some(until) = self.left_alone(source).await? {
+            self.tell_left_alone(&source.name, until);
             return Ok(Some(false));
         }
         if !self.clock.is_plausible() {
@@ -120,12 +119,23 @@ impl Engine {
         Ok(Some(snapshot.kind == SnapshotKind::Full))
     }
 
-    /// A server asked to be left alone, whichever process it said that to.
-    async fn rests(&self, source: &Source) -> Result<bool, StoreError> {
-        let SourceKind::Http(api) = &source.kind else { return Ok(false) };
+    /// Until when a server asked to be left alone, whichever process it said that to.
+    async fn left_alone(&self, source: &Source) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let SourceKind::Http(api) = &source.kind else { return Ok(None) };
         let known = self.look_of(&source.name).await?;
         api.recall((known.quiet_until, known.refusals), self.clock.now());
-        Ok(api.rests())
+        Ok(api.left_alone(self.clock.now()).0)
+    }
+
+    /// Its refusal was told by the process that met it: not again with every poll that it asked to be spared. The one that is responsible for it since has
+    /// not told of it yet.
+    fn tell_left_alone(&self, source: &str, until: DateTime<Utc>) {
+        tracing::debug!(source, "not asked: it wants to be left alone for a while");
+        if self.membership.leads() && !self.feeds.unread.has(source) {
+            let why = format!("it asked to be left alone until {}", until.to_rfc3339_opts(SecondsFormat::Secs, true));
+            self.feeds.unread.note(source, Err(&why), self.clock.now());
+            tracing::error!(source, why, "the source is not asked; the last good snapshot stays in force");
+        }
     }
 
     /// For whoever asks it next: after a restart, or at another node.

@@ -69,6 +69,7 @@ pub(super) fn missing(
     now: DateTime<Utc>,
 ) -> Vec<(SessionId, Presence)> {
     let listed: HashSet<SessionId> = snapshot.sessions.iter().map(|s| s.id).collect();
+    let decided = seen.map(|s| s.guard.decided().collect::<HashSet<SessionId>>()).unwrap_or_default();
     let unreadable: HashSet<SessionId> = snapshot.unreadable().collect();
     let runs = |start: DateTime<Utc>| start <= now && now - start < NotJoined::LONGEST;
     let unlisted = seen.into_iter().flat_map(|s| &s.sessions).filter(|(id, s)| !listed.contains(id) && (s.start > now || runs(s.start)));
@@ -96,7 +97,8 @@ pub(super) fn missing(
             (SnapshotKind::Partial, Presence::Unknown) => Some(Presence::Unknown).filter(|_| again),
             // It stays so; but this is no list that misses it, so the next one is the first in a row.
             (SnapshotKind::Partial, Presence::Absent) => Some(Presence::Unknown),
-            (SnapshotKind::Delta, Presence::Listed) => Some(Presence::Listed).filter(|_| again),
+            // What an operator decided of it is done with what lists it, and asked for until then.
+            (SnapshotKind::Delta, Presence::Listed) => Some(Presence::Listed).filter(|_| again && !(was.replan && decided.contains(id))),
             // It is held already, or gone.
             (SnapshotKind::Partial | SnapshotKind::Delta, _) => None,
         }

@@ -132,8 +132,9 @@ async fn a_server_that_asks_for_rest_gets_it_after_a_restart() {
     };
     let said = String::from_utf8_lossy(&once().stderr).into_owned();
     assert!(server.requests().len() == 1 && said.contains("answered 429"), "{said}");
-    once();
+    let said = String::from_utf8_lossy(&once().stderr).into_owned();
     assert_eq!(server.requests().len(), 1, "it rests");
+    assert!(said.contains("it asked to be left alone until 20"), "and that is no secret: {said}");
     let store = SqliteOutbox::open(&format!("sqlite://{}", folder.path().join("punctual.db").display()), Access::Command).unwrap();
     let (until, now) = (store.looks().await.unwrap()[0].quiet_until.unwrap(), WallClock.now());
     assert!(until <= now + TimeDelta::hours(1) && until > now + TimeDelta::minutes(50), "{until}");

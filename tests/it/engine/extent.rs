@@ -1,5 +1,6 @@
 //! A snapshot that is without a part of the source, or tells of a change only: what it does not list is as it was.
 
+use punctual::guard::Verdict;
 use punctual::session::SnapshotKind;
 
 use super::{CONFIGURATION, START, World, at, configuration, some};
@@ -67,6 +68,42 @@ async fn another_policy_holds_for_what_a_snapshot_does_not_list_too() {
         }
         assert_eq!(world.walk_some(&some(&[2], START), extent, &other).await.planned, 0, "{extent:?}: once is enough");
     }
+}
+
+/// A single change comes before the list is put once more: what was decided of the others is done with that list.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_decided_waits_for_the_list_that_it_is_about() {
+    for verdict in [Verdict::Accept, Verdict::Reject] {
+        let world = World::new("2026-11-24T09:00:00Z");
+        let all: Vec<i64> = (1..=12).collect();
+        world.walk(&some(&all, START)).await;
+        world.set("2026-11-24T09:02:00Z");
+        assert_eq!(world.once().await.accepted, 12);
+        let mut new_codes = some(&all, START);
+        for (session, code) in new_codes.as_array_mut().unwrap().iter_mut().zip(600_000_001..) {
+            session["Participants"][0]["ConnectCode"] = code.into();
+        }
+        assert_eq!(world.walk(&new_codes).await.guarded, 12);
+        world.outbox.decide_guard(verdict, None, None, at("2026-11-24T09:02:00Z")).await.unwrap();
+        for minute in ["09:03", "09:04"] {
+            world.set(&format!("2026-11-24T{minute}:00Z"));
+            world.walk_some(&some(&[13], START), SnapshotKind::Delta, &world.policy).await;
+        }
+        world.walk(&with_one_more(&new_codes)).await;
+        world.set("2026-11-24T09:10:00Z");
+        let told = if verdict == Verdict::Accept { 13 } else { 1 };
+        assert_eq!(world.once().await.accepted, told, "{verdict:?}");
+        for session in all {
+            let states = world.states_of(session).await;
+            assert!(!states.iter().any(|state| state.contains("held")), "{verdict:?} {session}: {states:?}");
+        }
+    }
+}
+
+fn with_one_more(list: &serde_json::Value) -> serde_json::Value {
+    let mut all = list.as_array().unwrap().clone();
+    all.extend(some(&[13], START).as_array().unwrap().clone());
+    all.into()
 }
 
 #[tokio::test(flavor = "multi_thread")]
