@@ -6,7 +6,7 @@
 //! 3. With a million notices more: the questions that are asked often.
 //!
 //! `-- URL --nodes=1,2,3 --attempts=32,64,128 [--count=12000]`: the path of those that are due alone, as a daemon takes it (claim, take, settle), by so many
-//! nodes with so many attempts at once in all. Nothing is planned, rendered or handed over.
+//! nodes with so many attempts at once each. Nothing is planned, rendered or handed over.
 
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
 
@@ -166,7 +166,7 @@ async fn side_by_side(url: &str, (nodes, attempts, count): (usize, usize, usize)
     apply(&*stores[0], 1..sessions + 1, |_| 0).await;
     let start = Instant::now();
     let mut all = JoinSet::new();
-    stores.iter().cloned().for_each(|store| drop(all.spawn(empty(store, attempts / nodes))));
+    stores.iter().cloned().for_each(|store| drop(all.spawn(empty(store, attempts))));
     assert_eq!(all.join_all().await.into_iter().sum::<usize>(), count);
     count as f64 / start.elapsed().as_secs_f64()
 }
@@ -249,7 +249,7 @@ async fn main() {
             for &nodes in &nodes {
                 round += 1;
                 let each = side_by_side(&place, (nodes, attempts, count), round).await;
-                println!("{attempts:>3} at once, {nodes} nodes: {each:6.0} messages/s, {:.2} x", each / *one.get_or_insert(each));
+                println!("{attempts:>3} at once each, {nodes} nodes: {each:6.0} messages/s, {:.2} x", each / *one.get_or_insert(each));
             }
         }
         return;
