@@ -1,6 +1,6 @@
 //! SMS gateways over HTTP: `twilio`, `kannel`, and `http` for all others.
 //!
-//! One request for each text, and none on its own account: no redirects, no proxy from the environment, no retries by the library. [`hold`]
+//! One request for each text, and none on its own account: no redirects, no proxy from the environment, no retries by the library. [`deferred_body`]
 //! makes the attempt's doubt durable once the connection stands and before the text leaves it; from then on only an answer says what became of
 //! it. [`classify`] is the table that all gateways share; each gateway reads its own error codes first. [`answer`] says what of an answer
 //! staff may see.

@@ -1,7 +1,7 @@
 //! Bounces: what mail servers tell of a mail that they had taken.
 //!
 //! In: the bytes of a mail, from anybody. Out: which of our messages it speaks of, and what became of it. What servers send is a report (RFC 3464,
-//! in a multipart/report of RFC 6522, once 3462: [`report`]), or a letter in their own words ([`letter`]). A letter is believed in what it says of
+//! in a multipart/report of RFC 6522, once 3462: [`report`]), or a letter in their own words ([`plain`]). A letter is believed in what it says of
 //! the message, and never in what that says of the address. A report whose fields cannot be read is read as a letter.
 //!
 //! Which message it is: the return path of VERP that the mail was sent to; else, of what it returns or quotes, our own header, or the Message-ID;
