@@ -189,11 +189,11 @@ async fn a_list_that_waited_behind_a_newer_one_is_refused() {
     let wire = Wire::before(cluster);
     let (b, second) = pushed_to(&practice, "b", Some((&wire, "older"))).await;
     assert_eq!(first.push(&[21]).await.0, StatusCode::OK);
-    // (In words the first time; later by the name of what was prepared.)
-    wire.holds_at("SELECT walks FROM practice");
+    wire.holds();
     let older = second.push(&[21, 22, 23]);
     let newer = async {
-        wire.holds().await;
+        // By then it has come to its node, and waits for the database there.
+        tokio::time::sleep(Duration::from_secs(2)).await;
         let taken = first.push(&[21, 24]).await;
         wire.mend();
         taken

@@ -4,19 +4,14 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
 
 use super::cluster::Cluster;
-
-/// Longer than any test needs it.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct State {
     /// The next connection that says the first of these breaks, and it is one less.
     breaks: Vec<&'static str>,
-    /// Once somebody says this, nothing goes through.
-    holds_at: Option<&'static str>,
+    /// Nothing goes through.
     holds: bool,
 }
 
@@ -57,18 +52,9 @@ impl Wire {
         self.state.0.lock().unwrap().breaks.len()
     }
 
-    /// From the moment that somebody says that nothing goes through, until it is mended.
-    pub(super) fn holds_at(&self, said: &'static str) {
-        self.state.0.lock().unwrap().holds_at = Some(said);
-    }
-
-    /// Until it was said.
-    pub(super) async fn holds(&self) {
-        let since = Instant::now();
-        while !self.state.0.lock().unwrap().holds {
-            assert!(since.elapsed() < PATIENCE, "nobody says it");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+    /// Nothing goes through, until it is mended.
+    pub(super) fn holds(&self) {
+        self.state.0.lock().unwrap().holds = true;
     }
 
     pub(super) fn mend(&self) {
@@ -90,9 +76,6 @@ fn forth(mut client: UnixStream, mut server: UnixStream, (state, changed): &(Mut
         if now.breaks.first().is_some_and(|first| says(said, first)) {
             now.breaks.remove(0);
             break;
-        }
-        if now.holds_at.take_if(|at| says(said, at)).is_some() {
-            now.holds = true;
         }
         drop(changed.wait_while(now, |state| state.holds).unwrap());
         server.write_all(said)?;
