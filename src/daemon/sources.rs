@@ -74,7 +74,8 @@ impl Engine {
             tracing::debug!(source = %source.name, idle.why, "not asked");
             return Ok(Some(false));
         }
-        if let Some(until) = self.left_alone(source).await? {
+        let known = self.look_of(source).await?;
+        if let Some(until) = self.left_alone(source, &known) {
             self.tell_left_alone(&source.name, until);
             return Ok(Some(false));
         }
@@ -87,7 +88,7 @@ impl Engine {
         let last = rests.as_ref().and_then(|rest| source.memory.last(rest.walks));
         let early = self.feeds.early.take(&source.name).await;
         let read = source.read_since(last, early, now).await;
-        self.note_rest(source).await?;
+        self.note_rest(source, &known).await?;
         let (mut snapshot, print) = match read {
             Ok(SourceRead::Now(snapshot, print)) => {
                 self.is_read(&source.name, now);
@@ -120,11 +121,11 @@ impl Engine {
     }
 
     /// Until when a server asked to be left alone, whichever process it said that to.
-    async fn left_alone(&self, source: &Source) -> Result<Option<DateTime<Utc>>, StoreError> {
-        let SourceKind::Http(api) = &source.kind else { return Ok(None) };
-        let known = self.look_of(&source.name).await?;
-        api.recall((known.quiet_until, known.refusals), self.clock.now());
-        Ok(api.left_alone(self.clock.now()).0)
+    fn left_alone(&self, source: &Source, known: &SourceLook) -> Option<DateTime<Utc>> {
+        let SourceKind::Http(api) = &source.kind else { return None };
+        let now = self.clock.now();
+        api.recall((known.quiet_until, known.refusals), now);
+        api.left_alone(now).0
     }
 
     /// Its refusal was told by the process that met it: not again with every poll that it asked to be spared. The one that is responsible for it since has
@@ -139,9 +140,8 @@ impl Engine {
     }
 
     /// For whoever asks it next: after a restart, or at another node.
-    async fn note_rest(&self, source: &Source) -> Result<(), StoreError> {
+    async fn note_rest(&self, source: &Source, known: &SourceLook) -> Result<(), StoreError> {
         let SourceKind::Http(api) = &source.kind else { return Ok(()) };
-        let known = self.look_of(&source.name).await?;
         let (until, refusals) = api.left_alone(self.clock.now());
         if (until, refusals) != (known.quiet_until, known.refusals) {
             self.outbox.leave_alone(&source.name, until, refusals).await?;
@@ -149,8 +149,12 @@ impl Engine {
         Ok(())
     }
 
-    async fn look_of(&self, source: &str) -> Result<SourceLook, StoreError> {
-        Ok(self.outbox.looks().await?.into_iter().find(|look| look.source == source).unwrap_or_default())
+    /// What a server was asked before, by whichever process; of no other kind of source is there anything.
+    async fn look_of(&self, source: &Source) -> Result<SourceLook, StoreError> {
+        if !matches!(source.kind, SourceKind::Http(_)) {
+            return Ok(SourceLook::default());
+        }
+        Ok(self.outbox.looks().await?.into_iter().find(|look| look.source == source.name).unwrap_or_default())
     }
 
     /// Walks a snapshot. Durable when it returns, unless another node walked meanwhile.

@@ -2,11 +2,31 @@
 
 use punctual::guard::Verdict;
 
-use super::sources::{Named, TWO_DAYS, WAITS, session};
+use super::sources::{TWO_DAYS, WAITS, session};
 use super::*;
 
+/// How a list changes, and what that is called.
+type Change<'a> = (&'a dyn Fn(&mut [Value]), &'a str);
+
+/// Everybody has the address of the next one.
+fn slip(all: &mut [Value]) {
+    let before = all.to_vec();
+    for n in 0..all.len() {
+        let next = &before[(n + 1) % before.len()]["Participants"][1];
+        all[n]["Participants"][1]["ParticipantEmailAddress"] = next["ParticipantEmailAddress"].clone();
+    }
+}
+
+fn cancel(all: &mut [Value]) {
+    all.iter_mut().for_each(|s| s["ScheduleType"] = json!("Cancelled"));
+}
+
+fn shift(all: &mut [Value]) {
+    all.iter_mut().for_each(|s| s["ScheduleTs"] = json!("2026-11-26T20:00:00"));
+}
+
 /// Twenty sessions of source b that leave it, and are listed by source a in that way.
-async fn twenty_leave_for(world: &World, change: impl Fn(&mut Vec<Value>), polls: &str) -> (Vec<Value>, Vec<Value>, usize) {
+async fn twenty_leave_for(world: &World, change: impl Fn(&mut [Value]), polls: &str) -> (Vec<Value>, Vec<Value>, usize) {
     let people = |from: i64| (from..from + 20).map(|id| session(id, TWO_DAYS, 100_000_000 + id)).collect::<Vec<Value>>();
     let (mut theirs, own, rest) = (people(100), people(200), vec![session(99, TWO_DAYS, 100_000_099)]);
     world.walk_of("a", &own).await;
@@ -29,16 +49,7 @@ async fn twenty_leave_for(world: &World, change: impl Fn(&mut Vec<Value>), polls
 
 #[tokio::test]
 async fn sessions_that_go_to_another_source_and_change_on_the_way_wait() {
-    let slip = |all: &mut Vec<Value>| {
-        let before = all.clone();
-        for n in 0..all.len() {
-            let next = &before[(n + 1) % before.len()]["Participants"][1];
-            all[n]["Participants"][1]["ParticipantEmailAddress"] = next["ParticipantEmailAddress"].clone();
-        }
-    };
-    let cancel = |all: &mut Vec<Value>| all.iter_mut().for_each(|s| s["ScheduleType"] = json!("Cancelled"));
-    let shift = |all: &mut Vec<Value>| all.iter_mut().for_each(|s| s["ScheduleTs"] = json!("2026-11-26T20:00:00"));
-    let changes: [Named<'_, Vec<Value>>; 3] = [(&slip, "slip"), (&cancel, "cancel"), (&shift, "shift")];
+    let changes: [Change<'_>; 3] = [(&slip, "slip"), (&cancel, "cancel"), (&shift, "shift")];
     for polls in ["ab", "abab", "ba", "baba", "abbbb"] {
         for (change, what) in changes {
             let world = World::new("2026-11-24T09:00:00Z");
@@ -52,18 +63,8 @@ async fn sessions_that_go_to_another_source_and_change_on_the_way_wait() {
 /// What was before is in force, whatever the other source says instead, and whichever is read first.
 #[tokio::test]
 async fn what_was_rejected_of_sessions_that_go_to_another_source_leaves_what_was_before() {
-    let slip = |all: &mut Vec<Value>| {
-        let last = all.len() - 1;
-        let first = all[0]["Participants"][1]["ParticipantEmailAddress"].clone();
-        for n in 0..last {
-            all[n]["Participants"][1]["ParticipantEmailAddress"] = all[n + 1]["Participants"][1]["ParticipantEmailAddress"].clone();
-        }
-        all[last]["Participants"][1]["ParticipantEmailAddress"] = first;
-    };
-    let cancel = |all: &mut Vec<Value>| all.iter_mut().for_each(|s| s["ScheduleType"] = json!("Cancelled"));
-    let shift = |all: &mut Vec<Value>| all.iter_mut().for_each(|s| s["ScheduleTs"] = json!("2026-11-26T20:00:00"));
-    let codes = |all: &mut Vec<Value>| (0..all.len()).for_each(|n| all[n]["Participants"][1]["ConnectCode"] = json!(200_000_000 + n));
-    let changes: [Named<'_, Vec<Value>>; 4] = [(&slip, "slip"), (&cancel, "cancel"), (&shift, "shift"), (&codes, "codes")];
+    let codes = |all: &mut [Value]| (0..all.len()).for_each(|n| all[n]["Participants"][1]["ConnectCode"] = json!(200_000_000 + n));
+    let changes: [Change<'_>; 4] = [(&slip, "slip"), (&cancel, "cancel"), (&shift, "shift"), (&codes, "codes")];
     for polls in ["ab", "abab", "baba"] {
         for (change, what) in changes {
             let world = World::new("2026-11-24T09:00:00Z");
@@ -90,7 +91,7 @@ async fn what_was_rejected_of_sessions_that_go_to_another_source_leaves_what_was
 }
 
 /// Twelve sessions of `old`, told of; then `new` is configured in its place, and lists them changed so. What was told before that.
-async fn replaced(world: &World, change: &dyn Fn(&mut Vec<Value>), before: &[&str]) -> (Vec<Value>, usize) {
+async fn replaced(world: &World, change: &dyn Fn(&mut [Value]), before: &[&str]) -> (Vec<Value>, usize) {
     let mut all: Vec<Value> = (1..=12).map(|id| session(id, TWO_DAYS, 100_000_000 + id)).collect();
     world.walk_of("old", &all).await;
     world.go("2026-11-24T09:05:00Z").await;
@@ -116,16 +117,7 @@ async fn replaced(world: &World, change: &dyn Fn(&mut Vec<Value>), before: &[&st
 
 #[tokio::test]
 async fn a_source_in_the_place_of_another_one_is_held_against_what_that_one_said() {
-    let slip = |all: &mut Vec<Value>| {
-        let before = all.clone();
-        for n in 0..all.len() {
-            let next = &before[(n + 1) % before.len()]["Participants"][1];
-            all[n]["Participants"][1]["ParticipantEmailAddress"] = next["ParticipantEmailAddress"].clone();
-        }
-    };
-    let cancel = |all: &mut Vec<Value>| all.iter_mut().for_each(|s| s["ScheduleType"] = json!("Cancelled"));
-    let shift = |all: &mut Vec<Value>| all.iter_mut().for_each(|s| s["ScheduleTs"] = json!("2026-11-26T20:00:00"));
-    let changes: [Named<'_, Vec<Value>>; 3] = [(&slip, "slip"), (&cancel, "cancel"), (&shift, "shift")];
+    let changes: [Change<'_>; 3] = [(&slip, "slip"), (&cancel, "cancel"), (&shift, "shift")];
     for (change, what) in changes {
         for before in [&[][..], &["slips"], &["slips", "rejected"]] {
             let world = World::new("2026-11-24T09:00:00Z");
