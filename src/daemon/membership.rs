@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::Engine;
 use super::cron::watched;
 use super::likeness::{Likeness, differing};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::contact::Channel;
 use crate::outbox::{Leader, Outbox, StoreError, Tended};
@@ -125,11 +126,19 @@ impl Membership {
         move |of| if of == channel { first } else { other }
     }
 
+    /// At a start, before anything is changed: whether this node's clock is right. If not, it stands idle from here on.
+    pub(super) async fn is_in_time(&self, outbox: &dyn Outbox, clock: &dyn Clock) -> Result<bool, StoreError> {
+        let now = clock.now();
+        let tended = Tended { leads: false, store_now: outbox.store_now().await?, ..Tended::alone() };
+        self.stands("", &tended, (now, clock.now()));
+        Ok(self.idle().is_none())
+    }
+
     /// The first look, at a start. How many nodes hand over.
-    pub(super) async fn join(&self, outbox: &dyn Outbox, renderer: &Renderer, now: DateTime<Utc>) -> Result<usize, StoreError> {
-        let ours = self.likeness.line(renderer);
-        let tended = outbox.tend(&ours, None, now).await?;
-        if self.stands(&ours, &tended, (now, now + SKEW_MAX)) {
+    pub(super) async fn join(&self, outbox: &dyn Outbox, renderer: &Renderer, clock: &dyn Clock) -> Result<usize, StoreError> {
+        let (ours, now, idle) = (self.likeness.line(renderer), clock.now(), self.idle());
+        let tended = outbox.tend(&ours, idle.as_ref().map(|idle| idle.why.as_str()), now).await?;
+        if self.stands(&ours, &tended, (now, clock.now())) {
             tracing::info!("{LEADS}");
             self.settle_sources(outbox, now).await?;
         }

@@ -211,10 +211,11 @@ pub(super) struct Round {
 }
 
 impl Answers {
-    /// Sends what waits, and what comes. Ends only when the store fails.
-    pub(super) async fn run(&self) -> StoreError {
+    /// Sends what waits, and what comes. Ends only when the store fails. `works`: this node does not stand idle; while it does, the others send.
+    pub(super) async fn run(&self, works: impl Fn() -> bool) -> StoreError {
         loop {
-            let Round { sent, waits } = match self.send_all().await {
+            let round = if works() { self.send_all().await } else { Ok(Round::default()) };
+            let Round { sent, waits } = match round {
                 Ok(round) => round,
                 Err(error) => return error,
             };

@@ -74,9 +74,9 @@ impl Engine {
         self.beside(&mut asking, &failed);
         // By itself: what is under way is waited for.
         let mut answering = JoinSet::new();
-        let (answers, answered) = (Arc::clone(&self.answers), failed.clone());
+        let (engine, answered) = (Arc::clone(&self), failed.clone());
         answering.spawn(async move {
-            answered.try_send(answers.run().await).ok();
+            answered.try_send(engine.answers.run(|| engine.membership.idle().is_none()).await).ok();
         });
         let mut scheduler = None;
         let outcome = tokio::select! {

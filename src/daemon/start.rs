@@ -151,8 +151,10 @@ fn names(config: &Config) -> Vec<String> {
 
 /// What an earlier process left behind: attempts, sources of another name, codes that may still be used, turns and pauses, and a store that is an older copy.
 async fn take_back(dispatcher: &Dispatcher, config: &Config, membership: &Membership, lanes: &[Arc<Lane>]) -> anyhow::Result<()> {
-    let (outbox, now) = (&*dispatcher.outbox, || dispatcher.clock.now());
-    let returned = dispatcher.recover(membership.doubt()).await?;
+    let (outbox, renderer, clock) = (&*dispatcher.outbox, &dispatcher.renderer, &*dispatcher.clock);
+    let now = || clock.now();
+    // (What a node whose clock is wrong does not take back, others do, or it does later.)
+    let returned = if membership.is_in_time(outbox, clock).await? { dispatcher.recover(membership.doubt()).await? } else { 0 };
     if returned > 0 {
         tracing::info!(returned, "taken back from an earlier process: nothing of it was sent");
     }
@@ -160,7 +162,7 @@ async fn take_back(dispatcher: &Dispatcher, config: &Config, membership: &Member
         tracing::warn!("shadow mode: everything is decided, rendered and recorded, and nothing is sent");
     }
     let names = names(config);
-    let nodes = membership.join(outbox, &dispatcher.renderer, now()).await?;
+    let nodes = membership.join(outbox, renderer, clock).await?;
     for lane in lanes {
         lane.share_among(nodes);
     }

@@ -82,6 +82,11 @@ pub trait Nodes: Send + Sync {
         Ok(Tended::alone())
     }
 
+    /// The store's own clock, if it has one that is not this machine's.
+    async fn store_now(&self) -> Result<Option<DateTime<Utc>>> {
+        Ok(None)
+    }
+
     /// The store is a server: its silence is no fault of this process, and no restart mends it.
     fn is_elsewhere(&self) -> bool {
         false

@@ -6,9 +6,11 @@ import time
 
 # How often each of them is drawn, of 200.
 SHARES = {"kill": 50, "stop": 35, "black hole": 14, "reset": 13, "delay": 13, "answer of a commit lost": 20, "restart of the database": 12, "promotion": 10,
-          "standby hangs": 5, "reload": 8, "rolling restart": 5, "relay or gateway": 15}
+          "standby hangs": 5, "reload": 8, "rolling restart": 5, "relay or gateway": 15, "clock": 8}
 OF_DATABASE = ("restart of the database", "promotion", "standby hangs")
-GENTLE = {"reload", "rolling restart"}  # after these nothing is in doubt
+GENTLE = {"reload", "rolling restart", "clock"}  # after these nothing is in doubt
+# Seconds that a clock is ahead: most of them so far that the node may do nothing.
+AHEAD = (-300, 300, -300, 300, -45, 45, -20, 20)
 EVERY = (3, 6)  # seconds from one to the next
 
 
@@ -143,6 +145,23 @@ class Faults:
             if not node.stopped:
                 self.ends.append((time.time() + 2 * i, None, lambda node=node: node.terminate(time.time() + 0.5)))
         self.log.append((time.time(), "rolling restart", "all"))
+
+    def clock(self):
+        """A node is restarted with a clock that is wrong, and then with one that is right. A moment before that, it is asked how it stands."""
+        if (node := self.node()) is None:
+            return
+        ahead, seconds = self.chance.choice(AHEAD), self.chance.uniform(12, 25)
+        self.note(f"clock {ahead:+} s", node, seconds)
+        node.ahead = ahead
+        node.terminate(time.time() + 0.5)
+        asks = threading.Thread(target=node.ask_skewed, args=(self.lab.desk,), daemon=True)
+        self.ends.append((time.time() + seconds - 3, None, asks.start))
+        self.ends.append((time.time() + seconds, node, lambda: self.clock_right(node)))
+
+    def clock_right(self, node):
+        node.ahead = 0
+        node.terminate(time.time() + 0.5)
+        self.log.append((time.time(), "clock right", node.name))
 
     def relay_or_gateway(self):
         servers, seconds = self.lab.servers, self.chance.uniform(3, 8)

@@ -18,7 +18,7 @@ class Forgery:
     """Four people, who were told in time; the fourth by text."""
 
     def __init__(self):
-        self.r = Records(copies=[], notices=[], ledger=[], deliveries={}, people={}, changes=[], stops=[], deaths=[], spans=[], ends=[], rate=RATE, gentle=False,
+        self.r = Records(copies=[], pings=[], skews=[], notices=[], ledger=[], deliveries={}, people={}, changes=[], stops=[], deaths=[], spans=[], ends=[], rate=RATE, gentle=False,
                          front_desk=FRONT_DESK, status={"accepted": 4}, metrics={"accepted": 4.0, "unknown": 0.0}, verified=0, said={"a": "ready"})
         for n in range(1, 5):
             self.person(n, "+12025550143" if n == 4 else f"p{n}@example.com")
@@ -27,7 +27,7 @@ class Forgery:
     def person(self, n, to):
         at, channel = 10.0 * n, "sms" if to[0] == "+" else "email"
         self.r.people[n] = {"to": to, "codes": [100 + n]}
-        self.r.notices.append({"key": f"key{n}", "participation_id": n, "occasion": "invite", "channel": channel, "state": "accepted", "reason": None,
+        self.r.notices.append({"key": f"key{n}", "participation_id": n, "occasion": "invite", "channel": channel, "state": "accepted", "reason": None, "due_at": told(at),
                                "server_reply": "202" if channel == "sms" else f"250 2.0.0 Ok: queued as id{n}", "attempts": 1})
         for after, event, state in ((0, "added", "waiting"), (0.1, "claimed", "claimed"), (0.2, "doubted", "sending"), (0.4, "settled", "accepted")):
             self.row(n, at + after, event, state)
@@ -41,12 +41,13 @@ class Forgery:
     def copy(self, n, at, code=None, digest="one"):
         to = self.r.people[n]["to"]
         self.r.copies.append({"at": BEGAN + at, "channel": "sms" if to[0] == "+" else "email", "id": f"id{n}", "to": to, "digest": digest,
-                              "code": code or 100 + n, "subject": "Your video session"})
+                              "code": code or 100 + n, "subject": "Your video session", "node": "a"})
 
     def letter(self, at):
         for state in ("doubt", "accepted"):
             self.row(0, at, "staff_letter", None, f"of {told(60)}: {state}")
-        self.r.copies.append({"at": BEGAN + at, "channel": "email", "id": "letter", "to": FRONT_DESK, "digest": "letter", "code": None, "subject": "All"})
+        self.r.copies.append({"at": BEGAN + at, "channel": "email", "id": "letter", "to": FRONT_DESK, "digest": "letter", "code": None, "subject": "All",
+                              "node": "a"})
 
     def doubt(self, n, at):
         """A crash behind the point of no return, and one more attempt."""
@@ -61,7 +62,7 @@ class Forgery:
         self.r.people[n]["codes"].append(200 + n)
         self.r.changes.append({"participation": n, "old": 100 + n, "new": 200 + n, "source": "pushed", "acknowledged": BEGAN + at})
         self.r.copies.append({"at": BEGAN + at + 1, "channel": "email", "id": f"new{n}", "to": self.r.people[n]["to"], "digest": "new", "code": 200 + n,
-                              "subject": "Changed"})
+                              "subject": "Changed", "node": "a"})
 
 
 def second_copy(f):
@@ -205,6 +206,64 @@ def taken_from_the_living(f):
     taken_up(f, 80, 120)
 
 
+def early(f):
+    f.r.notices[0]["due_at"] = told(10.6)
+
+
+def early_by_its_clock(f):
+    early(f)
+    skewed(f, 5, 20)
+
+
+def skewed(f, since, ahead):
+    """Node a, for 30 seconds."""
+    says = f"its clock is {max(-300, min(ahead, 300))} seconds from the database's: set one of them right"
+    f.r.skews.append({"node": "a", "pid": 4711, "ahead": ahead, "since": BEGAN + since, "until": BEGAN + since + 30, "log": says, "asked": BEGAN + since + 25,
+                      "readyz": f"this node does nothing: {says}", "status": says})
+
+
+def wrong_clock(f):
+    skewed(f, 100, 300)
+
+
+def sent_by_a_wrong_clock(f):
+    skewed(f, 5, -300)
+
+
+def pinged_by_a_wrong_clock(f):
+    skewed(f, 100, 300)
+    f.r.pings.append({"at": BEGAN + 110, "node": "a"})
+
+
+def step_by_a_wrong_clock(f):
+    skewed(f, 100, 300)
+    f.row(0, 110, "chain", None, "2: node a, process 4711 on lab")
+
+
+def wrong_clock_that_says_nothing(f):
+    skewed(f, 100, 300)
+    f.r.skews[0]["readyz"] = "ready"
+
+
+def wrong_clock_told_wrong(f):
+    skewed(f, 100, 330)
+
+
+def wrong_clock_without_a_database(f):
+    wrong_clock_that_says_nothing(f)
+    f.r.spans.append((BEGAN + 101, BEGAN + 122))
+
+
+def old_code_by_a_clock_that_is_ahead(f):
+    """Its point of no return was passed before the change, and its clock says after it."""
+    old_code_that_had_crossed(f)
+    skewed(f, 5, 20)
+    f.row(0, 5, "chain", None, "2: node a, process 4711 on lab")
+    for row in f.r.ledger:
+        if row["key"] == "key1" and row["event"] in ("doubted", "settled"):
+            row |= {"chain_id": 2, "at": told({"doubted": 10.2, "settled": 10.4}[row["event"]] + 20)}
+
+
 FORGED = [
     (second_copy, "copies"), (second_copy_in_doubt, None), (third_copy_of_one_doubt, "copies"), (other_bytes, "bytes"), (lost_copy, "lost"),
     (lost_text, "lost"), (lost_person, "lost"), (never_ended, "lost"), (no_reason, "lost"), (old_code, "superseded"), (old_code_that_had_crossed, None),
@@ -214,6 +273,9 @@ FORGED = [
     (doubt_without_a_fault, "counted"), (chain_broken, "ledger"),
     (ended_by_itself, "processes"), (panicked, "processes"), (taken_up_soon, None), (taken_up_late, "resumed"),
     (taken_up_late_without_a_database, None), (taken_from_the_living, "resumed"),
+    (early, "early"), (early_by_its_clock, None), (wrong_clock, None), (sent_by_a_wrong_clock, "clock"), (pinged_by_a_wrong_clock, "clock"),
+    (step_by_a_wrong_clock, "clock"), (wrong_clock_that_says_nothing, "clock"), (wrong_clock_told_wrong, "clock"), (wrong_clock_without_a_database, None),
+    (old_code_by_a_clock_that_is_ahead, None),
 ]
 
 

@@ -6,6 +6,7 @@ import bisect
 import collections
 import dataclasses
 import itertools
+import re
 from datetime import datetime
 
 # States that are an end, and need no copy where they have a reason; `accepted` needs one.
@@ -15,6 +16,8 @@ TICK = 0.002
 RESUMED_WITHIN = 30
 LATER = 0.5  # seconds from a message's turn to its point of no return
 HEARD_LATE = 5  # seconds that what a node claimed may be on its way when the node is cut off
+CLOCK_WRONG = 30  # seconds from which on a node does nothing
+TOLD_WITHIN = 5  # seconds by which it may err about its clock
 # Outcomes of a delivery that nobody can know.
 IN_DOUBT = {"crashed", "unknown"}
 
@@ -32,7 +35,8 @@ def seconds(text):
 class Records:
     """Times in seconds of the epoch."""
 
-    copies: list  # {at, channel, id, to, digest, code, subject}
+    copies: list  # {at, channel, id, to, digest, code, subject, node}
+    pings: list  # {at, node}
     notices: list  # the rows of `outbox list --json`
     ledger: list  # the rows of `ledger export`
     deliveries: dict  # by key, of `outbox show --json`: those of each notice that was in doubt
@@ -42,6 +46,7 @@ class Records:
     deaths: list  # when a node was killed, stopped or cut off, or the database, in order
     spans: list  # (begin, end) of what kept all nodes from the database
     ends: list  # {node, code, at, killed, told, said}
+    skews: list  # lives with a wrong clock: {node, pid, ahead, since, until, log, asked, readyz, status}; asked: when it was asked for the last two
     rate: int  # e-mails a minute
     gentle: bool  # nothing was done but what an operator does every day
     front_desk: str
@@ -64,14 +69,25 @@ def in_order(rows):
     return ordered
 
 
+def process_in(text):
+    """`2: node a, process 4711 on lab`"""
+    found = re.search(r"process (\d+)", text)
+    return int(found[1]) if found else None
+
+
 class Story:
     """The ledger, by notice."""
 
     def __init__(self, records):
         self.rows, self.crossed, self.letters = collections.defaultdict(list), collections.defaultdict(list), []
         self.doubts, self.late = collections.Counter(), collections.Counter()
+        ahead = {skew["pid"]: skew["ahead"] for skew in records.skews}
+        clocks = {}  # by chain: of whoever writes it, seconds ahead
         for row in records.ledger:
-            row["t"] = seconds(row["at"])
+            if row["event"] == "chain":
+                clocks[int(row["detail"].partition(":")[0])] = ahead.get(process_in(row["detail"]), 0)
+        for row in records.ledger:
+            row["t"] = seconds(row["at"]) - clocks.get(row.get("chain_id"), 0)
             if row["event"] == "staff_letter":
                 self.letters.append(row)
             if row["key"]:
@@ -115,7 +131,8 @@ class Judge:
         self.keys = {id: self.key_of(id, copies[0]) for id, copies in self.copies.items()}
 
     def all(self):
-        for part in (self.lost, self.twice, self.counted, self.superseded, self.letters, self.rate, self.stops, self.ledger, self.processes, self.resumed):
+        for part in (self.lost, self.twice, self.counted, self.superseded, self.letters, self.rate, self.stops, self.ledger, self.processes, self.resumed,
+                     self.early, self.clocks):
             part()
         return self.found
 
@@ -257,16 +274,53 @@ class Judge:
                 if "panicked" in line:
                     self.find("processes", f"{node}: {line}")
 
+    def ahead_at(self, since, until, node=None):
+        """How far a clock was wrong meanwhile, of that node or of any, among those that do something."""
+        lives = [skew for skew in self.r.skews if abs(skew["ahead"]) < CLOCK_WRONG and node in (None, skew["node"])]
+        return max((abs(skew["ahead"]) for skew in lives if skew["since"] - abs(skew["ahead"]) <= until and since <= skew["until"] + abs(skew["ahead"])), default=0)
+
+    def early(self):
+        """Nothing comes before it is due, but by as much as the clock of its node was ahead."""
+        for copy in self.r.copies:
+            notice = self.by_key.get(self.keys[copy["id"]])
+            if notice is not None:
+                before = seconds(notice["due_at"]) - copy["at"]
+                if before > TICK + self.ahead_at(copy["at"], copy["at"], copy["node"]):
+                    self.find("early", f"{self.name(notice)}: a copy {before:.1f} s before it was due, by node {copy['node']}")
+
+    def clocks(self):
+        """A node whose clock is wrong hands over nothing, pings nobody, passes nothing's point of no return, and says why."""
+        for skew in self.r.skews:
+            if abs(skew["ahead"]) <= CLOCK_WRONG:
+                continue
+            who = f"node {skew['node']}, whose clock was {skew['ahead']:+} s,"
+            mine = [each for each in (*self.r.copies, *self.r.pings) if each["node"] == skew["node"] and skew["since"] <= each["at"] <= skew["until"]]
+            if mine:
+                self.find("clock", f"{who} handed over {len(mine)}, the first {mine[0]['at'] - skew['since']:.1f} s after it began: {mine[0]}")
+            steps = [row for row in self.r.ledger if row["event"] == "chain" and process_in(row["detail"]) == skew["pid"]]
+            if steps:
+                self.find("clock", f"{who} opened a chain of the ledger for its steps")
+            asked = skew["asked"] is not None and skew["asked"] > skew["since"] + HEARD_LATE
+            away = any(begin <= skew["asked"] and skew["since"] <= end + HEARD_LATE for begin, end in self.r.spans) if asked else True
+            for place in () if away else ("log", "readyz", "status"):
+                if "its clock is" not in skew[place]:
+                    self.find("clock", f"{who} says nothing of it in its {place}: {skew[place][-200:]!r}")
+            wrong = [off for off in re.findall(r"its clock is (-?\d+) seconds", skew["log"]) if abs(int(off) - skew["ahead"]) > TOLD_WITHIN]
+            if wrong:
+                self.find("clock", f"{who} says that it was {wrong[0]} s")
+
     def resumed(self):
         """What was taken back was of a node that had been killed, slept, or was cut off, and not for long."""
         for at, rows in taken_back(self.story):
             since = max(before["t"] for before, _ in rows) - HEARD_LATE
-            began = [death for death in self.r.deaths if since <= death <= at]
+            # Such a row's time is of the clock of whoever wrote it.
+            ahead = self.ahead_at(since, at)
+            began = [death for death in self.r.deaths if since - ahead <= death <= at + ahead]
             if not began:
                 self.find("resumed", f"{len(rows)} taken back at {at:.1f}, claimed up to {at - since:.1f} s before, and no node had been away since")
                 continue
             excused = sum(max(0.0, min(end, at) - max(begin, began[-1])) for begin, end in self.r.spans)
-            if at - began[-1] - excused > RESUMED_WITHIN:
+            if at - began[-1] - excused > RESUMED_WITHIN + ahead:
                 self.find("resumed", f"{len(rows)} taken back at {at:.1f}, {at - began[-1]:.1f} s after the last node went away "
                                      f"(the database was away {excused:.1f} s of these)")
 

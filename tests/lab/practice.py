@@ -37,7 +37,7 @@ always = true
 name = "{name}"
 [server]
 listen = "127.0.0.1:{listen}"
-ping_url = "http://127.0.0.1:{gateway}/ping"
+ping_url = "http://127.0.0.1:{gateway}/ping/{name}"
 ping = "*/5 * * * * *"
 [store]
 url = "{url}"
@@ -58,13 +58,14 @@ kind = "smtp"
 host = "127.0.0.1"
 port = {relay}
 tls = "none"
+helo = "{name}"
 connections = 4
 rate = "{rate}/min"
 [[sms.gateway]]
 kind = "http"
 url = "http://127.0.0.1:{gateway}/messages"
 connections = 2
-headers = {{ Content-Type = "application/json" }}
+headers = {{ Content-Type = "application/json", X-Node = "{name}" }}
 body = '{{"to": {{{{ to | json_encode }}}}, "text": {{{{ text | json_encode }}}}, "ref": {{{{ reference | json_encode }}}}}}'
 reference_pointer = "/id"
 callback_url = "http://127.0.0.1:{gateway}/hooks/sms"

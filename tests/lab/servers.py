@@ -45,20 +45,20 @@ class Mood:
 
 
 class Copies:
-    """Each copy that came, in order."""
+    """Each copy that came, in order, and each ping: by which node, as it says itself."""
 
     def __init__(self):
-        self.all, self.refused, self.pings = [], 0, 0
+        self.all, self.refused, self.pings = [], 0, []
 
-    def mail(self, to, raw):
+    def mail(self, node, to, raw):
         message = email.message_from_bytes(raw, policy=email.policy.default)
         part = message.get_body(("plain",))
         self.all.append({"at": time.time(), "channel": "email", "id": message["X-Punctual-Ref"].translate(LETTERS), "to": to, "digest": hashlib.sha256(raw).hexdigest(),
-                         "code": code_in(part.get_content()), "subject": str(message["Subject"])})
+                         "code": code_in(part.get_content()), "subject": str(message["Subject"]), "node": node})
 
-    def text(self, told, raw):
+    def text(self, node, told, raw):
         self.all.append({"at": time.time(), "channel": "sms", "id": told["ref"].translate(LETTERS), "to": told["to"], "digest": hashlib.sha256(raw).hexdigest(),
-                         "code": code_in(told["text"]), "subject": told["text"]})
+                         "code": code_in(told["text"]), "subject": told["text"], "node": node})
 
 
 async def relay(reader, writer, copies, mood):
@@ -67,11 +67,12 @@ async def relay(reader, writer, copies, mood):
         writer.write(text.encode() + b"\r\n")
 
     say("220 lab ESMTP")
-    to = None
+    node = to = None
     with contextlib.suppress(OSError, asyncio.IncompleteReadError):
         while line := await reader.readline():
             verb = line[:4].upper()
             if verb == b"EHLO":
+                node = line.split()[1].decode()
                 say("250-lab\r\n250 PIPELINING")
             elif verb == b"RCPT":
                 to = line.split(b"<")[1].split(b">")[0].decode()
@@ -83,7 +84,7 @@ async def relay(reader, writer, copies, mood):
                     copies.refused += 1
                     say("451 4.3.0 try again later")
                 else:
-                    copies.mail(to, raw)
+                    copies.mail(node, to, raw)
                     name = copies.all[-1]["id"]
                     await mood.behind()
                     say(f"250 2.0.0 Ok: queued as {name}")
@@ -101,10 +102,10 @@ async def gateway(reader, writer, copies, mood):
     with contextlib.suppress(OSError, asyncio.IncompleteReadError):
         while head := await reader.readuntil(b"\r\n\r\n"):
             lines = head.decode().split("\r\n")
-            length = next((int(line.split(":")[1]) for line in lines if line.lower().startswith("content-length:")), 0)
-            raw = await reader.readexactly(length)
+            said = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+            raw = await reader.readexactly(int(said.get("content-length", 0)))
             if lines[0].startswith("GET"):
-                copies.pings += 1
+                copies.pings.append({"at": time.time(), "node": lines[0].split()[1].rpartition("/")[2]})
                 status, answer = "200 OK", b"{}"
             elif lines[0].startswith("HEAD"):
                 status, answer = "200 OK", b""
@@ -113,7 +114,7 @@ async def gateway(reader, writer, copies, mood):
                 status, answer = "503 Service Unavailable", b"{}"
             else:
                 told = json.loads(raw)
-                copies.text(told, raw)
+                copies.text(said["x-node"], told, raw)
                 await mood.behind()
                 status, answer = "202 Accepted", json.dumps({"id": told["ref"].translate(LETTERS)}).encode()
             writer.write(f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer)

@@ -106,6 +106,8 @@ async fn claims_are_taken_back_of_those_who_are_gone() {
     assert!(a.settle(1, &fourth, accepted()).await);
     // Its row is gone, and it does not know.
     cluster.sql("gone", "DELETE FROM node WHERE name = 'a'");
+    let idle = b.outbox.tend("same", Some("its clock is wrong"), minute(600)).await.unwrap();
+    assert_eq!(idle.recovered, Recovered::default(), "whoever stands idle takes nothing back");
     let taken = tend(&b, "same").await.recovered;
     assert_eq!((taken.returned, taken.in_doubt), (2, vec![claims[2].entry.notice.key]));
     let theirs = b.claim(1).await;

@@ -23,10 +23,12 @@ impl Nodes for PostgresOutbox {
         // After a database that was away all are late: whoever is heard first lets the others be heard.
         let late = self.heart.as_ref().is_some_and(Heart::is_steady);
         let forgets = late && look.forgotten;
-        if !look.may_lead && !look.gone && !look.stale && !forgets {
+        // A node that stands idle takes nothing back: its clock may be wrong, and with it when a message goes again, and the time in the ledger.
+        let takes_back = look.gone && idle.is_none();
+        if !look.may_lead && !takes_back && !look.stale && !forgets {
             return Ok(look.tended(Recovered::default()));
         }
-        let (may_lead, gone, with, me) = (look.may_lead, look.gone, settings.to_owned(), node.clone());
+        let (may_lead, with, me) = (look.may_lead, settings.to_owned(), node.clone());
         let why = idle.map(str::to_owned);
         let tend = async move |tx: &Tx<'_>| {
             me.goes_on(tx).await?;
@@ -34,7 +36,7 @@ impl Nodes for PostgresOutbox {
             if may_lead {
                 tend::lead(tx, me.boot(), &with).await?;
             }
-            let recovered = if gone { tend::take_back(tx, late, now).await? } else { Recovered::default() };
+            let recovered = if takes_back { tend::take_back(tx, late, now).await? } else { Recovered::default() };
             if forgets {
                 tend::forget(tx).await?;
             }
@@ -42,6 +44,10 @@ impl Nodes for PostgresOutbox {
         };
         let recovered = self.writer.write("tend", tend).await?;
         Ok(self.look_at_others(&node, settings, idle).await?.tended(recovered))
+    }
+
+    async fn store_now(&self) -> Result<Option<DateTime<Utc>>> {
+        self.readers.read("store_now", async |db| db.now().await.map(Some)).await
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRow>> {
