@@ -5,8 +5,8 @@ import threading
 import time
 
 # How often each of them is drawn, of 200.
-SHARES = {"kill": 50, "stop": 35, "black hole": 14, "reset": 13, "delay": 13, "answer of a commit lost": 20, "restart of the database": 12, "promotion": 10,
-          "standby hangs": 5, "reload": 8, "rolling restart": 5, "relay or gateway": 15, "clock": 8}
+SHARES = {"kill": 45, "stop": 31, "black hole": 6, "partition": 10, "answers cut off": 8, "reset": 11, "delay": 11, "answer of a commit lost": 20,
+          "restart of the database": 12, "promotion": 10, "standby hangs": 5, "reload": 7, "rolling restart": 5, "relay or gateway": 11, "clock": 8}
 OF_DATABASE = ("restart of the database", "promotion", "standby hangs")
 GENTLE = {"reload", "rolling restart", "clock"}  # after these nothing is in doubt
 # Seconds that a clock is ahead: most of them so far that the node may do nothing.
@@ -119,7 +119,15 @@ class Faults:
         self.for_a_while("stop", 1, 40, lambda node: node.stop(), lambda node: node.go_on())
 
     def black_hole(self):
-        self.for_a_while("black hole", 2, 15, lambda node: node.wire.hole(True), lambda node: node.wire.hole(False))
+        self.for_a_while("black hole", 2, 15, lambda node: node.wire.hole(), lambda node: node.wire.heal_holes())
+
+    def partition(self):
+        """Longer than a node is given to say that it lives, and the others go on."""
+        self.for_a_while("partition", 5, 40, lambda node: node.wire.hole(), lambda node: node.wire.heal_holes())
+
+    def answers_cut_off(self):
+        """What is asked reaches the database, and is done there; no answer comes, and none of what was committed is known."""
+        self.for_a_while("answers cut off", 5, 40, lambda node: node.wire.hole(asked=False), lambda node: node.wire.heal_holes())
 
     def reset(self):
         self.for_a_while("reset", 0.2, 8, lambda node: node.wire.cut(True), lambda node: node.wire.cut(False))

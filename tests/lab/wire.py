@@ -1,5 +1,5 @@
-"""What stands between a node and its database, and can fail as a network does: it holds what it should pass on, cuts, delays, or passes a COMMIT on and
-swallows its answer. All of it runs in one thread with an event loop of its own."""
+"""What stands between a node and its database, and can fail as a network does: it holds what it should pass on, both ways or one, cuts, delays, or passes a
+COMMIT on and swallows its answer. All of it runs in one thread with an event loop of its own."""
 import asyncio
 import contextlib
 import random
@@ -30,8 +30,9 @@ class Wire:
 
     def __init__(self, loop, folder):
         self.loop, self.folder = loop, folder
-        self.passes = asyncio.Event()
-        self.passes.set()
+        # What is asked passes, and what is answered.
+        self.passes, self.answers = asyncio.Event(), asyncio.Event()
+        self.heal_holes()
         self.refuses, self.delay, self.swallows, self.swallowed = False, 0.0, False, 0
         self.open = set()
 
@@ -67,7 +68,7 @@ class Wire:
     async def pump(self, reader, writer, answers):
         with contextlib.suppress(OSError):
             while chunk := await reader.read(CHUNK):
-                await self.passes.wait()
+                await (self.answers if answers else self.passes).wait()
                 if self.delay:
                     await asyncio.sleep(self.delay * random.uniform(0.5, 1.5))
                 if answers and self.swallows and COMMITTED in chunk:
@@ -79,8 +80,17 @@ class Wire:
 
     # What a fault does, from any thread.
 
-    def hole(self, on):
-        self.loop.soon(self.passes.clear if on else self.passes.set)
+    def hole(self, asked=True, answered=True):
+        """From here on no byte passes of what is asked, of what is answered, or of both, until it is healed; connections stay as they are."""
+        if asked:
+            self.loop.soon(self.passes.clear)
+        if answered:
+            self.loop.soon(self.answers.clear)
+
+    def heal_holes(self):
+        """What was held passes, late."""
+        self.loop.soon(self.passes.set)
+        self.loop.soon(self.answers.set)
 
     def cut(self, on):
         """All connections are reset, and new ones are refused."""
@@ -90,4 +100,4 @@ class Wire:
 
     def heal(self):
         self.refuses, self.delay, self.swallows = False, 0.0, False
-        self.hole(False)
+        self.heal_holes()
