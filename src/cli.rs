@@ -315,7 +315,7 @@ fn config_for(cli: &Cli) -> Result<Config, Mistakes> {
         | Command::Completions { .. }
         | Command::Man { .. }
         | Command::Config(ConfigCommand::Schema) => config::parse("", None, &[]),
-        _ => config::load(cli.config.as_deref()).inspect(|config| say_which(cli, config)),
+        _ => config::load(cli.config.as_deref()).map(|config| run::patient(config, &cli.command)).inspect(|config| say_which(cli, config)),
     }
 }
 

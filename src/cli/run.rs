@@ -179,6 +179,11 @@ pub(super) fn hear(command: &Command) -> std::io::Result<Option<Hearing>> {
     matches!(command, Command::Run(_)).then(Hearing::begin).transpose()
 }
 
+/// A daemon waits for a database that says nothing; what ends by itself gives up on it.
+pub(super) fn patient(config: Config, command: &Command) -> Config {
+    if matches!(command, Command::Run(args) if !args.once) { config } else { config.for_a_command() }
+}
+
 /// The configuration that is in force.
 struct InForce<'r> {
     runtime: &'r Handle,

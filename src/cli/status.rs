@@ -30,12 +30,12 @@ struct Shown<'a> {
 
 pub(super) fn status(config: Config, json: bool, colors: TableStyle) -> anyhow::Result<Exit> {
     let (mode, zone, now) = (config.raw.run.mode, config.time_zone.clone(), WallClock.now());
-    let daemon = is_served(&config);
-    let warnings = if daemon { health::warnings(&config) } else { Vec::new() };
     let (facts, nodes) = runtime()?.block_on(async {
-        let desk = desk(config)?;
+        let desk = desk(config.clone())?;
         anyhow::Ok((ask(&desk, now).await?, desk.outbox.nodes().await?))
     })?;
+    let daemon = is_served(&config);
+    let warnings = if daemon { health::warnings(&config) } else { Vec::new() };
     if json {
         out!("{}", serde_json::to_string(&Shown { mode, daemon, warnings: &warnings, nodes: &nodes, facts: &facts })?);
     } else {

@@ -7,6 +7,16 @@ use super::{Config, StoreUrl, secret};
 use crate::outbox::postgres::Server;
 
 impl Config {
+    /// For what is to end by itself, also where a database says nothing.
+    #[must_use]
+    pub fn for_a_command(mut self) -> Self {
+        self.store = self.store.map(|store| match store {
+            StoreUrl::Postgres(server) => StoreUrl::Postgres(Box::new(server.for_a_command())),
+            file @ StoreUrl::Sqlite(_) => file,
+        });
+        self
+    }
+
     /// What that URL names. A database is spoken to with `[store] password_file`, `ca_file` and `pooler`; a relative path is relative to the working directory.
     ///
     /// # Errors
@@ -17,7 +27,7 @@ impl Config {
             let password = self.raw.store.password_file.as_ref().map(|file| secret::read(file, &base.resolve(file))).transpose()?;
             let ca_file = self.raw.store.ca_file.as_ref().map(|file| base.resolve(file));
             let server = Server::parse(url, password.as_ref(), ca_file.as_deref())?;
-            return Ok(StoreUrl::Postgres(Box::new(server.behind(self.raw.store.pooler.is_some()))));
+            return Ok(StoreUrl::Postgres(Box::new(server.behind(self.raw.store.pooler.is_some()).for_a_command())));
         }
         match url.strip_prefix("sqlite://") {
             Some(path) if !path.is_empty() && path != ":memory:" => Ok(StoreUrl::Sqlite(absolute(path))),

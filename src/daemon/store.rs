@@ -38,9 +38,15 @@ fn open_for(config: &Config, access: Access) -> anyhow::Result<Arc<dyn Outbox>> 
         }
         Some(StoreUrl::Sqlite(path)) => Ok(Arc::new(SqliteOutbox::open_with(&url(path), access, key)?)),
         Some(StoreUrl::Postgres(server)) => {
-            let is_new = PostgresOutbox::stands(server, practice(config)).is_ok_and(|standing| !standing.made);
-            if is_new && access != Access::Daemon && PostgresOutbox::look(server)?.is_empty() {
-                bail!("there is no store yet ({}): `punctual run` makes it at its first start", server.shown())
+            if access != Access::Daemon {
+                match PostgresOutbox::stands(server, practice(config)) {
+                    Ok(standing) if !standing.made && PostgresOutbox::look(server)?.is_empty() => {
+                        bail!("there is no store yet ({}): `punctual run` makes it at its first start", server.shown())
+                    }
+                    // Asked once: whoever waits for it waits no longer than that.
+                    Err(error) if error.is_away() => return Err(error.into()),
+                    _ => {}
+                }
             }
             Ok(Arc::new(PostgresOutbox::open(server, practice(config), access, key)?))
         }

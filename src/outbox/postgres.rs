@@ -70,6 +70,7 @@ mod reply;
 mod restore;
 mod retention;
 mod sealed;
+mod silence;
 mod sources;
 mod statements;
 mod suppression;

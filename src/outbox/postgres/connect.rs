@@ -18,11 +18,13 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, SimpleQueryMessage, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::error::{Res, SHARED, STATEMENTS, is_of_statements};
+use super::error::{Failure, Res, SHARED, STATEMENTS, is_of_statements};
 use super::statements::{Statements, Types};
 
 /// Longer than this, and the server is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// So long it has to greet, TLS and log-in with it: whoever takes the connection and says nothing is none.
+const GREETS_WITHIN: Duration = Duration::from_secs(10);
 /// What was sent and is not confirmed for so long goes nowhere.
 const UNCONFIRMED: Duration = Duration::from_secs(10);
 /// What an address looks like.
@@ -37,6 +39,8 @@ pub struct Server {
     node: Option<String>,
     /// Behind a pooler that gives each transaction another connection: the types of statements' values, for all connections of ours.
     pooled: Option<Arc<Types>>,
+    /// Somebody waits at a prompt, or a script does: of a server that is silent an error is better than no answer.
+    hurries: bool,
 }
 
 /// A connection, and how statements go over it.
@@ -103,7 +107,7 @@ impl Server {
         }
         let tls = if is_open { None } else { Some(MakeRustlsConnect::new((*crate::tls::client_config(ca_file)?).clone())) };
         let shown = shown(&config);
-        Ok(Self { config, tls, shown, node: None, pooled: None })
+        Ok(Self { config, tls, shown, node: None, pooled: None, hurries: false })
     }
 
     /// `pooler`: through one that gives each transaction another connection (PgBouncer with `pool_mode = transaction`, of any version).
@@ -123,6 +127,17 @@ impl Server {
         self
     }
 
+    /// For what is to end by itself: it gives up on a server that says nothing, also as one of several nodes, which would wait.
+    #[must_use]
+    pub fn for_a_command(mut self) -> Self {
+        self.hurries = true;
+        self
+    }
+
+    pub(super) fn hurries(&self) -> bool {
+        self.hurries
+    }
+
     pub(super) fn node(&self) -> Option<&str> {
         self.node.as_deref()
     }
@@ -134,8 +149,8 @@ impl Server {
 
     pub(super) async fn connect(&self) -> Res<PgConnection> {
         let (client, warned) = match &self.tls {
-            Some(tls) => connect(&self.config, tls.clone()).await?,
-            None => connect(&self.config, NoTls).await?,
+            Some(tls) => Box::pin(greeted(connect(&self.config, tls.clone()))).await?,
+            None => Box::pin(greeted(connect(&self.config, NoTls))).await?,
         };
         let statements =
             self.pooled.as_ref().map_or_else(|| Statements::Named(RefCell::default()), |types| Statements::Typed(Arc::clone(types)));
@@ -180,6 +195,12 @@ impl Server {
         }
         Ok(false)
     }
+}
+
+/// What a server must answer at once.
+pub(super) async fn greeted<T>(asked: impl Future<Output = Res<T>>) -> Res<T> {
+    let greeted = tokio::time::timeout(GREETS_WITHIN, asked).await;
+    greeted.map_err(|_| Failure::Silent(GREETS_WITHIN.as_secs()))?
 }
 
 async fn connect<T>(config: &Config, tls: T) -> Res<(Client, Arc<AtomicBool>)>

@@ -9,6 +9,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ops::Deref;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use super::connect::{PgConnection, Server};
 use super::error::{Failure, Res, refused};
 use super::lineage::{self, Lineage};
 use super::sealed::Sealer;
+use super::silence::Silence;
 use super::statements::Statements;
 pub(super) use super::statements::Values;
 use crate::entry::State;
@@ -59,23 +61,16 @@ impl Patience {
     }
 }
 
-/// A statement that takes longer gets no answer any more: whoever asked has given up by then.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
-
 /// Said of each connection that is ours alone.
 const SETTINGS: &str = "SET timezone = 'UTC'; SET client_encoding = 'UTF8'";
 /// Likewise of a commit, which waits for a standby at most.
 const COMMIT_WITHIN: Duration = Duration::from_secs(15);
 
-async fn answered<T>(statement: impl Future<Output = Res<T>>) -> Res<T> {
-    let outcome = tokio::time::timeout(ANSWER_WITHIN, statement).await;
-    outcome.map_err(|_| Failure::Silent(ANSWER_WITHIN.as_secs()))?
-}
-
 /// A connection, of one practice.
 pub(super) struct Db {
     client: Client,
     statements: Statements,
+    silence: Silence,
     /// The server said of a commit that it is not where it should be.
     warned: Arc<AtomicBool>,
     patience: Cell<Patience>,
@@ -92,7 +87,8 @@ impl Db {
     pub(super) async fn connect(server: &Server, practice: i32, sealer: Sealer) -> Res<Self> {
         let PgConnection { client, warned, statements } = server.connect().await?;
         let (patience, settled) = (Cell::new(Patience::Usual), Cell::new(i64::MAX));
-        let db = Self { client, statements, warned, patience, lineage: RefCell::default(), settled, practice, sealer };
+        let silence = Silence::of(server);
+        let db = Self { client, statements, silence, warned, patience, lineage: RefCell::default(), settled, practice, sealer };
         if !db.is_pooled() {
             db.say(SETTINGS).await?;
         }
@@ -129,7 +125,7 @@ impl Db {
         }
         let (begin, holds) = sql.split_once(';').unwrap_or((sql, ""));
         let sql = format!("{begin}; {}; {}; {holds}", self.patience.get().says("SET LOCAL"), lineage::SQL);
-        let said = answered(async { Ok(self.client.simple_query(&sql).await?) }).await?;
+        let said = self.silence.broken_by(pin!(async { Ok(self.client.simple_query(&sql).await?) })).await?;
         let there = said.iter().find_map(|message| if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None });
         let there = there.map(|text| Lineage(text.to_owned())).ok_or_else(|| refused("the database does not say which one it is"))?;
         let is_there = self.lineage.borrow().as_ref().map_or(!there.is_of_a_standby(), |expected| *expected == there);
@@ -138,7 +134,7 @@ impl Db {
 
     /// The rows that a statement gives.
     pub(super) async fn query(&self, sql: &str, values: Values<'_>) -> Res<Vec<Row>> {
-        answered(self.statements.query(&self.client, sql, values)).await
+        self.silence.broken_by(pin!(self.statements.query(&self.client, sql, values))).await
     }
 
     /// The first row, if there is one.
@@ -158,12 +154,12 @@ impl Db {
 
     /// How many rows a statement changed.
     pub(super) async fn execute(&self, sql: &str, values: Values<'_>) -> Res<u64> {
-        answered(self.statements.execute(&self.client, sql, values)).await
+        self.silence.broken_by(pin!(self.statements.execute(&self.client, sql, values))).await
     }
 
     /// Statements without values: `BEGIN`, `COMMIT`.
     pub(super) async fn say(&self, sql: &str) -> Res<()> {
-        answered(async { Ok(self.client.batch_execute(sql).await?) }).await
+        self.silence.broken_by(pin!(async { Ok(self.client.batch_execute(sql).await?) })).await
     }
 
     /// Makes what was done durable. A standby that did not confirm it is no answer to build upon.
@@ -216,7 +212,7 @@ impl Db {
 
     /// Nobody hears this connection any more.
     pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.silence.fell() || self.client.is_closed()
     }
 
     /// The clock that leases are measured by.

@@ -69,6 +69,11 @@ impl Failure {
         }
     }
 
+    /// By the server itself.
+    pub(super) fn was_said(&self) -> bool {
+        matches!(self, Self::Database(e) if e.as_db_error().is_some())
+    }
+
     /// The transaction was in another one's way: nothing of it is there.
     pub(super) fn is_a_collision(&self) -> bool {
         let Self::Database(e) = self else { return false };

@@ -1,12 +1,11 @@
 //! Opening: what must be true of a database before a daemon trusts it, and errors that say what to do.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use secrecy::zeroize::Zeroizing;
 
 use super::columns::{at, get};
-use super::connect::Server;
+use super::connect::{Server, greeted};
 use super::db::{CHAIN, Db, Patience, Tx};
 use super::error::{Failure, Res, refused};
 use super::lineage::Lineage;
@@ -24,9 +23,6 @@ use crate::outbox::{Access, Result, StoreError};
 /// PostgreSQL before this is not looked after any more.
 const SERVER_MIN: i32 = 140_000;
 
-/// So long a server has to greet.
-const GREETS_WITHIN: Duration = Duration::from_secs(10);
-
 /// Where a practice's store is, and as what we are there: what each of our connections needs.
 #[derive(Clone)]
 pub(super) struct Home {
@@ -41,9 +37,14 @@ pub(super) struct Home {
 }
 
 impl Home {
-    /// One of several nodes lives on while the database is away: another one may reach it.
+    /// One of several nodes lives on while the database is away: another one may reach it. What is to end by itself does not wait.
     pub(super) fn waits(&self) -> bool {
-        self.node.as_ref().is_some_and(Node::has_name)
+        !self.server.hurries() && self.node.as_ref().is_some_and(Node::has_name)
+    }
+
+    /// A command that asks something: of a server that says nothing it is told so, and can be said again.
+    pub(super) fn only_asks(&self) -> bool {
+        self.server.hurries() && self.node.is_none()
     }
 
     /// A connection of ours.
@@ -116,12 +117,6 @@ impl Home {
     }
 }
 
-/// A server that takes the connection, and says nothing, is none.
-async fn greeted<T>(connecting: impl Future<Output = Res<T>>) -> Res<T> {
-    let greeted = tokio::time::timeout(GREETS_WITHIN, connecting).await;
-    greeted.map_err(|_| Failure::Silent(GREETS_WITHIN.as_secs()))?
-}
-
 /// See [`super::PostgresOutbox::away`].
 pub(super) fn away(server: &Server) -> Option<String> {
     let asked = blocking(server, "open", async |server| {
@@ -166,7 +161,7 @@ pub(super) fn open_moved(server: &Server, practice: &str, key: Option<&StoreKey>
 /// What is wrong with the server or its schema, one line each; empty: nothing. An error: it cannot be reached.
 pub(super) fn look(server: &Server) -> Result<Vec<String>> {
     blocking(server, "open", async |server| {
-        if let Some(misfit) = server.misfit().await? {
+        if let Some(misfit) = greeted(server.misfit()).await? {
             return Ok(vec![misfit.to_owned()]);
         }
         let db = Db::connect(server, 0, Sealer::new(None)).await?;
@@ -202,7 +197,7 @@ pub(super) fn stands(server: &Server, practice: &str) -> Result<ServerStanding> 
 /// Brings the schema up to date. The versions before and after.
 pub(super) fn migrate(server: &Server) -> Result<(i32, i32)> {
     blocking(server, "migrate", async |server| {
-        if let Some(misfit) = server.misfit().await? {
+        if let Some(misfit) = greeted(server.misfit()).await? {
             return Err(refused(misfit));
         }
         let db = Db::connect(server, 0, Sealer::new(None)).await?;

@@ -166,7 +166,8 @@ async fn done(home: &Home, idle: &RefCell<Vec<Db>>, job: (Settles, &dyn Read)) -
         if failure.is_lost() {
             home.reach.lost(Instant::now());
         }
-        if job.1.is_given_up() || !failure.is_lost() || (!home.waits() && since.elapsed() > PATIENCE) {
+        let is_told = home.only_asks() && matches!(failure, Failure::Silent(_));
+        if job.1.is_given_up() || !failure.is_lost() || is_told || (!home.waits() && since.elapsed() > PATIENCE) {
             return Err(failure);
         }
         idle.borrow_mut().clear();

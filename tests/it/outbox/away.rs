@@ -163,6 +163,80 @@ async fn a_node_that_starts_while_it_is_away_waits_until_it_is_there() {
     assert_eq!(code, 74, "{said}");
 }
 
+/// What each of them says of a database that takes the connection and says nothing.
+fn said_of_silence(node: &Node, arguments: &[&str]) -> (i32, String) {
+    let done = Node { folder: node.folder.clone(), process: None, manager: None }.run_within(arguments, Duration::from_secs(110));
+    done.unwrap_or_else(|| panic!("{arguments:?} waits for ever"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_gives_up_on_a_database_that_takes_the_connection_and_says_nothing() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "mute").await;
+    practice.write("a", "");
+    let node = Node { folder: practice.folder.path().join("a"), process: None, manager: None };
+    let file = node.folder.join("punctual.toml");
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = silent.local_addr().unwrap();
+    let text = fs::read_to_string(&file).unwrap().replace(&cluster.url("mute"), &format!("postgres://punctual@{at}/mute?sslmode=require"));
+    fs::write(&file, text).unwrap();
+    let commands: [(&[&str], i32); 7] = [
+        (&["status"], 74),
+        (&["guard", "show"], 74),
+        (&["outbox", "list"], 74),
+        (&["why", "1"], 74),
+        (&["suppress", "add", "a@example.org"], 74),
+        (&["run", "--once"], 74),
+        (&["check"], 3),
+    ];
+    std::thread::scope(|scope| {
+        for (arguments, code) in commands {
+            let node = &node;
+            scope.spawn(move || {
+                let (ended, said) = said_of_silence(node, arguments);
+                assert_eq!(ended, code, "{arguments:?}: {said}");
+                let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+                assert!(words.contains("the database is away: the database gave no answer within 10 seconds"), "{arguments:?}: {said}");
+            });
+        }
+    });
+}
+
+/// Likewise where it falls silent in the middle: of what is read, of what is written, and of a node that would wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_gives_up_on_a_database_that_falls_silent_while_it_is_asked() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "hush").await;
+    let mut a = practice.node("a");
+    assert_eq!(practice.told(1).await, [1]);
+    assert_eq!(a.ends("TERM"), Some(0), "{}", a.log());
+    let commands: [(&[&str], &'static str); 4] = [
+        (&["status"], "FROM notice"),
+        (&["ledger", "export"], "FROM ledger_place_seq"),
+        (&["suppress", "add", "b@example.org"], "INSERT INTO suppression"),
+        (&["run", "--once"], "reference_key"),
+    ];
+    std::thread::scope(|scope| {
+        for (number, (arguments, at)) in commands.into_iter().enumerate() {
+            let name: &'static str = ["b", "c", "d", "e"][number];
+            practice.write(name, "");
+            let node = Node { folder: practice.folder.path().join(name), process: None, manager: None };
+            let wire = Wire::before(cluster);
+            through(&wire, "hush", &node);
+            wire.falls_silent_at(at);
+            scope.spawn(move || {
+                let (ended, said) = said_of_silence(&node, arguments);
+                assert!(wire.is_silent(), "{arguments:?}: nobody said {at}: {said}");
+                assert!(
+                    ended == 74 && said.contains("the database is away: the database gave no answer"),
+                    "{arguments:?}: {ended}: {said}"
+                );
+                wire.mend();
+            });
+        }
+    });
+}
+
 /// The connection breaks in the middle of a start, wherever that is: it waits, and starts once more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_loses_the_database_while_it_starts_waits_and_starts_once_more() {

@@ -147,6 +147,26 @@ impl Node {
         let done = Command::new(env!("CARGO_BIN_EXE_punctual")).args(arguments).current_dir(&self.folder).output().unwrap();
         (done.status.code().unwrap(), String::from_utf8(done.stdout).unwrap() + &String::from_utf8_lossy(&done.stderr))
     }
+
+    /// Likewise; `None`: it does not end in that time.
+    pub(super) fn run_within(&self, arguments: &[&str], within: Duration) -> Option<(i32, String)> {
+        let file = tempfile::NamedTempFile::new_in(&self.folder).unwrap();
+        let [out, error] = [(); 2].map(|()| file.as_file().try_clone().unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_punctual"));
+        let mut process = command.args(arguments).current_dir(&self.folder).stdout(out).stderr(error).spawn().unwrap();
+        let since = Instant::now();
+        loop {
+            if let Some(status) = process.try_wait().unwrap() {
+                return Some((status.code().unwrap(), fs::read_to_string(file.path()).unwrap()));
+            }
+            if since.elapsed() > within {
+                process.kill().unwrap();
+                process.wait().unwrap();
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
 }
 
 impl Drop for Node {

@@ -13,6 +13,8 @@ struct State {
     breaks: Vec<&'static str>,
     /// Nothing goes through.
     holds: bool,
+    /// From the first connection on that says this, nothing does.
+    falls_silent_at: Option<&'static str>,
 }
 
 pub(super) struct Wire {
@@ -57,6 +59,16 @@ impl Wire {
         self.state.0.lock().unwrap().holds = true;
     }
 
+    /// Nothing goes through from the moment on at which a connection says that, until it is mended.
+    pub(super) fn falls_silent_at(&self, said: &'static str) {
+        self.state.0.lock().unwrap().falls_silent_at = Some(said);
+    }
+
+    /// Whether it holds back what is said.
+    pub(super) fn is_silent(&self) -> bool {
+        self.state.0.lock().unwrap().holds
+    }
+
     pub(super) fn mend(&self) {
         self.state.0.lock().unwrap().holds = false;
         self.state.1.notify_all();
@@ -76,6 +88,9 @@ fn forth(mut client: UnixStream, mut server: UnixStream, (state, changed): &(Mut
         if now.breaks.first().is_some_and(|first| says(said, first)) {
             now.breaks.remove(0);
             break;
+        }
+        if now.falls_silent_at.is_some_and(|text| says(said, text)) {
+            (now.falls_silent_at, now.holds) = (None, true);
         }
         drop(changed.wait_while(now, |state| state.holds).unwrap());
         server.write_all(said)?;
