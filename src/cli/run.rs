@@ -18,10 +18,10 @@ use crate::clock::{Clock, WallClock, monotonic_usec};
 use crate::config::{Config, StoreUrl};
 use crate::daemon::{Ending, Engine, OnceReport, can_begin};
 use crate::desk::status::{is_anybody_ambiguous, needs_attention};
-use crate::entry::{Entry, State};
+use crate::entry::State;
 use crate::notice::{Occasion, Reason};
-use crate::outbox::Filter;
 use crate::outbox::sqlite::is_served;
+use crate::outbox::{Filter, Outbox, Status};
 use crate::plan::compare::is_much;
 use crate::render::Renderer;
 
@@ -285,23 +285,39 @@ fn word_for(policy: &str, lost: &[String]) -> String {
 }
 
 /// What a newcomer might look for: what waits for its time, and what is not sent because it was there before.
-async fn tell_what_is_left(engine: &Engine, waiting: &[Entry]) -> anyhow::Result<()> {
-    if let Some(first) = waiting.iter().filter_map(|e| e.next_attempt_at).min() {
-        tracing::info!(messages = waiting.len(), first = first.to_rfc3339_opts(SecondsFormat::Secs, true), "left for later");
+fn tell_what_is_left(status: &Status) {
+    let waiting = status.by_state.get(&State::Waiting).copied().unwrap_or(0);
+    if let Some(first) = status.next_due.filter(|_| waiting > 0) {
+        tracing::info!(messages = waiting, first = first.to_rfc3339_opts(SecondsFormat::Secs, true), "left for later");
     }
-    let adopted = engine.outbox().status().await?.by_reason.get(&Reason::Adopted).copied().unwrap_or(0);
+    let adopted = status.by_reason.get(&Reason::Adopted).copied().unwrap_or(0);
     if adopted > 0 {
         tracing::info!(invites = adopted, "not invited: these sessions existed before Punctual started ([adopt] invites)");
     }
-    Ok(())
+}
+
+/// How many wait that were due by then.
+async fn undone(outbox: &dyn Outbox, by: DateTime<Utc>) -> crate::outbox::Result<usize> {
+    const PAGE: usize = 1000;
+    let mut page = Filter { states: vec![State::Waiting], limit: Some(PAGE), ..Filter::default() };
+    let mut undone = 0;
+    loop {
+        let waiting = outbox.list(&page).await?;
+        let due = waiting.iter().filter(|e| e.notice.due_at <= by).count();
+        undone += due;
+        match waiting.last() {
+            Some(last) if due == PAGE => page.after = Some((last.notice.due_at, last.notice.key)),
+            _ => return Ok(undone),
+        }
+    }
 }
 
 /// 1: something due could not be handed over (or only waits for a pause of its channel to end), or was not in time, or a source could not be read.
 /// 3: something needs a person.
 async fn exit_of(engine: &Engine, report: &OnceReport, begun: DateTime<Utc>) -> anyhow::Result<Exit> {
-    let waiting = engine.outbox().list(&Filter { states: vec![State::Waiting], ..Filter::default() }).await?;
-    let undone = waiting.iter().filter(|e| e.notice.due_at <= begun).count();
-    tell_what_is_left(engine, &waiting).await?;
+    let status = engine.outbox().status().await?;
+    let undone = undone(&**engine.outbox(), begun).await?;
+    tell_what_is_left(&status);
     let t = report.tally;
     tracing::info!(
         accepted = t.accepted,
@@ -317,7 +333,6 @@ async fn exit_of(engine: &Engine, report: &OnceReport, begun: DateTime<Utc>) -> 
     if undone > 0 || lapsed || t.retried > 0 || t.channel_faults > 0 || report.sources_failed > 0 {
         return Ok(Exit::Failed);
     }
-    let status = engine.outbox().status().await?;
     let guarded = !engine.outbox().guards().await?.is_empty();
     let ambiguous = is_anybody_ambiguous(&**engine.outbox(), engine.names(), &status, begun).await?;
     Ok(if needs_attention(&status) || guarded || ambiguous || t.rejected > 0 { Exit::Attention } else { Exit::Done })
