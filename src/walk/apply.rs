@@ -160,5 +160,9 @@ pub(super) fn in_parts<'a>(mut work: Vec<Work<'a>>, walker: &Walker<'_>) -> (Vec
         let others = rest.split_off(size.min(rest.len()));
         later.push_back(std::mem::replace(&mut rest, others));
     }
+    // Within a part no order matters, and neighbours of the store's indexes are written together.
+    for part in std::iter::once(&mut work).chain(&mut later) {
+        part.sort_unstable_by_key(Work::id);
+    }
     (work, later)
 }
