@@ -8,6 +8,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot go on fails")]
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,7 +17,7 @@ use punctual::outbox::sqlite::{Access, SqliteOutbox, StoreKey};
 use punctual::plan::Policy;
 use punctual::session::Snapshot;
 use punctual::source::{ambiguity, json};
-use punctual::walk::{WalkSummary, walk};
+use punctual::walk::{Elsewhere, WalkSummary, walk, walk_beside};
 
 /// Repetitions of what leaves no trace.
 const TIMES: usize = 5;
@@ -30,13 +31,13 @@ fn body(sessions: usize, changed: usize, revision: usize) -> String {
     let start = now() + TimeDelta::days(7);
     let one = |n: usize| {
         let at = (start + TimeDelta::minutes(15 * (n % 600) as i64)).format("%Y-%m-%dT%H:%M:%S");
-        let passkey = if n < changed { format!("K{revision}-{n}") } else { String::new() };
+        let passkey = if n <= changed { format!("K{revision}-{n}") } else { String::new() };
         let code = 100_000_000 + n;
         format!(
             r#"{{"SessionId":{n},"ScheduleTs":"{at}","Participants":[{{"ParticipationId":{n},"ParticipantFullName":"Person {n}","ParticipantEmailAddress":"p{n}@example.com","ParticipantTimeZoneWindowsId":"Eastern Standard Time","ConnectCode":{code},"Passkey":"{passkey}","ShouldAutoDeliverCode":"E"}}]}}"#
         )
     };
-    format!("[{}]", (0..sessions).map(one).collect::<Vec<_>>().join(",\n"))
+    format!("[{}]", (1..=sessions).map(one).collect::<Vec<_>>().join(",\n"))
 }
 
 fn parse(body: &str) -> Snapshot {
@@ -54,12 +55,18 @@ struct Walker {
     store: SqliteOutbox,
     policy: Policy,
     runtime: tokio::runtime::Runtime,
+    /// What the walks of a process remember.
+    elsewhere: RefCell<Elsewhere>,
 }
 
 impl Walker {
-    /// How long it took, and what it did.
+    /// One of many walks of a process: how long it took, and what it did.
     fn walk(&self, snapshot: &Snapshot) -> (Duration, WalkSummary) {
-        self.walk_at("bench", snapshot, now())
+        let start = Instant::now();
+        let mut elsewhere = self.elsewhere.borrow_mut();
+        let walked = walk_beside(&self.store, &mut elsewhere, ("bench", snapshot), &self.policy, now());
+        let report = self.runtime.block_on(walked).unwrap();
+        (start.elapsed(), report)
     }
 
     /// As the first walk of a process: it knows nothing of other sources yet.
@@ -137,7 +144,7 @@ fn main() {
     let url = format!("sqlite://{}", folder.path().join("outbox.db").display());
     let store = SqliteOutbox::open_with(&url, Access::Daemon, key.as_ref()).unwrap();
     let config = config::parse("[practice]\nname = \"Lakeside\"\n", None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    let walker = Walker { store, policy: config.policy, runtime: tokio::runtime::Runtime::new().unwrap() };
+    let walker = Walker { store, policy: config.policy, runtime: tokio::runtime::Runtime::new().unwrap(), elsewhere: RefCell::default() };
 
     if std::env::args().any(|a| a == "--over") {
         return over(&walker, sessions);
