@@ -318,8 +318,6 @@ CREATE INDEX notice_listed ON notice (due_at);
 
 CREATE INDEX notice_number ON notice (address, start_at) WHERE channel = 'sms';
 
-CREATE INDEX notice_participation ON notice (participation_id);
-
 CREATE INDEX notice_reference ON notice (reference) WHERE channel = 'sms' AND reference IS NOT NULL;
 
 CREATE INDEX notice_session ON notice (session_id, participation_id);
@@ -332,8 +330,6 @@ CREATE INDEX notice_undecided ON notice (key) WHERE doubt = 'undecided';
 
 CREATE INDEX omission_reason ON omission (reason);
 
-CREATE INDEX omission_session ON omission (session_id);
-
 CREATE INDEX outgoing_due ON outgoing (kind, due_at);
 
 CREATE INDEX outgoing_open ON outgoing (kind, due_at) WHERE next_attempt_at IS NOT NULL;
@@ -341,6 +337,8 @@ CREATE INDEX outgoing_open ON outgoing (kind, due_at) WHERE next_attempt_at IS N
 CREATE INDEX outgoing_to ON outgoing (address_key, answer, due_at) WHERE kind = 'answer';
 
 CREATE INDEX participant_departed ON participant (source, session_id) WHERE record IS NOT NULL;
+
+CREATE INDEX participant_id ON participant (participation_id);
 
 CREATE INDEX reply_at ON reply (at);
 

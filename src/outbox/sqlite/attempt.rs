@@ -55,8 +55,8 @@ pub(super) fn claim(connection: &Tx<'_>, request: &ClaimRequest, numbers: &[i64]
 }
 
 /// Claims one row after another. The people of one session follow each other, and share what is read of it.
-struct Claimer<'a> {
-    connection: &'a Tx<'a>,
+struct Claimer<'a, 'c> {
+    connection: &'a Tx<'c>,
     request: &'a ClaimRequest,
     lease_until: DateTime<Utc>,
     session: Option<Latest>,
@@ -70,7 +70,7 @@ struct Latest {
     snapshot_at: DateTime<Utc>,
 }
 
-impl Claimer<'_> {
+impl Claimer<'_, '_> {
     fn claim(&mut self, mut row: Row, number: i64) -> rusqlite::Result<Claim> {
         let (connection, entry) = (self.connection, row.entry.clone());
         row.claim(&self.request.owner, self.lease_until, self.request.now);

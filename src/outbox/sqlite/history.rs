@@ -27,7 +27,7 @@ fn add(tx: &Tx<'_>, key: Option<NoticeKey>, mut row: LedgerRow) -> rusqlite::Res
     let head = Anchor { seq: row.seq, link: tx.link(last.link, &row)? };
     let sql = "INSERT INTO ledger (seq, chain, at, notice_key, session_id, participation_id, event, from_state, to_state, reason, detail)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-    let added = tx.prepare_cached(sql)?.execute(params![
+    let added = tx.adding(sql)?.execute(params![
         head.seq,
         head.link.0,
         ms(row.at),

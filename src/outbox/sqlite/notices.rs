@@ -84,11 +84,11 @@ pub(super) fn find(connection: &Connection, key: NoticeKey) -> rusqlite::Result<
     connection.prepare_cached(&format!("SELECT {COLUMNS} FROM notice WHERE key = ?1"))?.query_row([key.0], row).optional()
 }
 
-/// Adds a notice. `false`: the key is there already.
+/// Adds a notice that no attempt has begun yet. `false`: the key is there already.
 pub(super) fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO notice (key, source, session_id, participation_id, role, occasion, rule, channel, address, start_at, due_at, useful_until,
-                                   state, next_attempt_at, attempts, changed_at, epoch)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, seal_alike('address', ?9), ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+                                   state, next_attempt_at, attempts, changed_at, epoch, reason, facts)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, seal_alike('address', ?9), ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, seal('told', ?1, ?19))
                ON CONFLICT (key) DO NOTHING";
     let (entry, notice) = (&row.entry, &row.entry.notice);
     let added = connection.prepare_cached(sql)?.execute(params![
@@ -109,6 +109,8 @@ pub(super) fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<boo
         entry.attempts,
         ms(entry.changed_at),
         row.epoch,
+        entry.reason.map(crate::notice::Reason::as_str),
+        entry.facts,
     ])?;
     Ok(added == 1)
 }

@@ -228,6 +228,10 @@ impl Conditions {
         let mut this = Self::default();
         this.equals("session_id", filter.session.map(|s| s.0.into()));
         this.equals("participation_id", filter.participation.map(|p| p.0.into()));
+        if let (Some(of), None) = (filter.participation, filter.session) {
+            this.terms.push("session_id IN (SELECT session_id FROM participant WHERE participation_id = ?)".to_owned());
+            this.values.push(of.0.into());
+        }
         this.equals("occasion", filter.occasion.map(|o| o.as_str().to_owned().into()));
         this
     }
@@ -271,7 +275,11 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result
 }
 
 pub(super) fn omissions(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Omission>> {
-    let conditions = Conditions::of(filter);
+    let mut conditions = Conditions::of(filter);
+    if filter.session.is_some() || filter.participation.is_some() {
+        // Its order begins with the source.
+        conditions.terms.push("source IN (SELECT name FROM source)".to_owned());
+    }
     let select = "SELECT session_id, participation_id, role, occasion, rule, channel, due_at, reason, detail FROM omission";
     let sql = conditions.sql(select, "due_at, source, session_id, position");
     connection.prepare_cached(&sql)?.query_map(params_from_iter(conditions.values(filter.limit)), omission)?.collect()
@@ -455,7 +463,11 @@ mod tests {
                 "INDEX notice_session (session_id=?)",
                 "SCAN",
             ),
-            (list(Filter { participation: Some(ParticipationId(1)), ..Filter::default() }), "INDEX notice_participation", "SCAN"),
+            (
+                list(Filter { participation: Some(ParticipationId(1)), ..Filter::default() }),
+                "notice_session (session_id=? AND participation_id=?)",
+                "SCAN",
+            ),
             (list(Filter { keys: vec![NoticeKey([0; 16]); 3], ..Filter::default() }), "(key=?)", "SCAN notice"),
             (HELD.to_owned(), "SEARCH notice USING INDEX notice_state (state=?)", "SCAN"),
             (UNDECIDED.to_owned(), "USING COVERING INDEX notice_undecided", sorted),

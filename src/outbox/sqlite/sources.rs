@@ -86,14 +86,18 @@ pub(super) fn forget_lately(connection: &Connection, now: DateTime<Utc>) -> rusq
     Ok(())
 }
 
-/// Replaces that of a session.
-pub(super) fn put_lately(connection: &Connection, source: &str, id: SessionId, items: &[Noted]) -> rusqlite::Result<()> {
-    clear(connection, "lately", source, id)?;
+/// That of a session which has none.
+pub(super) fn add_lately(connection: &Connection, source: &str, id: SessionId, items: &[Noted]) -> rusqlite::Result<()> {
     let Some(until) = items.iter().map(|one| one.until).max() else { return Ok(()) };
     let text = serde_json::to_string(items).expect("text and times are always JSON");
     let sql = "INSERT INTO lately (source, session_id, until, items) VALUES (?1, ?2, ?3, seal('lately', ?2, ?4))";
     connection.prepare_cached(sql)?.execute(params![source, id.0, ms(until), text])?;
     Ok(())
+}
+
+/// Whether it stands under that source.
+pub(super) fn has(connection: &Connection, source: &str, id: SessionId) -> rusqlite::Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM session WHERE source = ?1 AND id = ?2")?.exists(params![source, id.0])
 }
 
 /// Takes out the rows that a table has of a session. Mostly there are none: a look is cheaper than a deletion, for which SQLite makes a table of its own.

@@ -1,9 +1,9 @@
 //! One transaction of the writer.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::ops::Deref;
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row};
 use secrecy::zeroize::Zeroizing;
 
 use super::columns::link;
@@ -16,6 +16,8 @@ pub(super) struct Tx<'c> {
     head: Cell<Option<Anchor>>,
     /// What the ledger's rows are chained with, once it was read.
     chain: RefCell<Chain>,
+    /// A walk adds rows by the thousand: it is looked up once.
+    adding: RefCell<Option<CachedStatement<'c>>>,
 }
 
 /// What the ledger's next rows are chained with.
@@ -30,7 +32,7 @@ enum Chain {
 impl<'c> Tx<'c> {
     /// Of a transaction that has begun.
     pub(super) fn new(connection: &'c Connection) -> Self {
-        Self { connection, head: Cell::new(None), chain: RefCell::default() }
+        Self { connection, head: Cell::new(None), chain: RefCell::default(), adding: RefCell::default() }
     }
 
     /// The ledger's last row.
@@ -49,6 +51,15 @@ impl<'c> Tx<'c> {
         }
         let key = if let Chain::Keyed(key) = &*chain { Some(&**key) } else { None };
         Ok(last.follow(key, row))
+    }
+
+    /// The statement that adds a row to the ledger.
+    pub(super) fn adding(&self, sql: &str) -> rusqlite::Result<RefMut<'_, CachedStatement<'c>>> {
+        let mut adding = self.adding.borrow_mut();
+        if adding.is_none() {
+            *adding = Some(self.connection.prepare_cached(sql)?);
+        }
+        Ok(RefMut::map(adding, |statement| statement.as_mut().expect("it was just put there")))
     }
 
     /// It is chained with another key from the next row on.

@@ -11,7 +11,7 @@ use crate::contact::Channel;
 use crate::entry::Change;
 use crate::feedback::reply::rsvp_word;
 use crate::known::Known;
-use crate::notice::Occasion;
+use crate::notice::{NoticeKey, Occasion};
 use crate::outbox::transition::Row;
 use crate::outbox::{Applied, Walk, WalkedSession};
 use crate::session::stored::{Departed, Touch};
@@ -67,28 +67,35 @@ pub(super) fn apply(connection: &Tx<'_>, walk: &Walk) -> rusqlite::Result<Applie
         if stands != source {
             sources::move_session(connection, session.id, stands, source)?;
         }
-        let departed = query::departed(connection, source, session.id)?;
-        put_session(connection, source, session, departed != session.departed)?;
-        for (id, known) in &session.known {
-            put_participant(connection, source, session, *id, known)?;
-        }
-        if departed != session.departed {
-            put_departed(connection, source, session)?;
-        }
-        put_back(connection, session)?;
-        for change in &session.changes {
-            apply_change(connection, source, change, walk.at, &mut applied)?;
-        }
-        for (key, facts) in &session.announced {
-            connection.prepare_cached("UPDATE notice SET facts = seal('told', key, ?2) WHERE key = ?1")?.execute(params![key.0, facts])?;
-        }
-        replace_omissions(connection, source, session)?;
+        put(connection, source, session, walk.at, &mut applied)?;
     }
     if walk.heard {
         replace_faults(connection, &walk.source, &walk.faults)?;
         restore::walked(connection, (&walk.source, walk.at), || guard::change(connection, &walk.source, &walk.guard))?;
     }
     Ok(applied)
+}
+
+/// One session, and all that belongs to it.
+fn put(connection: &Tx<'_>, source: &str, session: &WalkedSession, at: DateTime<Utc>, applied: &mut Applied) -> rusqlite::Result<()> {
+    // Of a new one nothing need be taken out.
+    let is_new = session.was.is_none() && !sources::has(connection, source, session.id)?;
+    let departed = if is_new { Vec::new() } else { query::departed(connection, source, session.id)? };
+    put_session(connection, source, session, departed != session.departed)?;
+    for (id, known) in &session.known {
+        put_participant(connection, source, session, *id, known)?;
+    }
+    if departed != session.departed {
+        put_departed(connection, source, session)?;
+    }
+    put_back(connection, session)?;
+    apply_changes(connection, source, session, at, applied)?;
+    if !is_new {
+        sources::clear(connection, "lately", source, session.id)?;
+        sources::clear(connection, "omission", source, session.id)?;
+    }
+    sources::add_lately(connection, source, session.id, &session.lately)?;
+    add_omissions(connection, source, session)
 }
 
 /// What a clock noted that was ahead.
@@ -149,7 +156,7 @@ fn put_session(connection: &Connection, source: &str, session: &WalkedSession, d
         departs,
         session.record.taken_for.map(TakenFor::as_str),
     ])?;
-    sources::put_lately(connection, source, session.id, &session.lately)
+    Ok(())
 }
 
 /// Whom the source lists no more, in place of the last ones.
@@ -204,31 +211,76 @@ fn put_participant(
     Ok(())
 }
 
-fn apply_change(connection: &Tx<'_>, source: &str, change: &Change, at: DateTime<Utc>, applied: &mut Applied) -> rusqlite::Result<()> {
-    let (event, detail) = change.in_words();
-    let key = match change {
-        Change::Add(notice) => {
-            let row = Row::added(notice.clone(), source, at);
-            if insert(connection, &row)? {
-                applied.added += 1;
-                history::append(connection, &row.event(event, None, at, detail))?;
+/// What changes in a session's notices. One that is added and ends at once, as an adopted invite does, is written as it ends.
+fn apply_changes(
+    connection: &Tx<'_>,
+    source: &str,
+    session: &WalkedSession,
+    at: DateTime<Utc>,
+    applied: &mut Applied,
+) -> rusqlite::Result<()> {
+    let mut announced: Vec<&(NoticeKey, String)> = session.announced.iter().collect();
+    let mut changes = session.changes.iter().peekable();
+    while let Some(change) = changes.next() {
+        let notice = match change {
+            Change::Add(notice) => notice,
+            Change::Move { key, .. } | Change::End { key, .. } => {
+                change_held(connection, *key, change, at, applied)?;
+                continue;
             }
-            return Ok(());
+        };
+        let end = changes.next_if(|next| matches!(next, Change::End { key, .. } if *key == notice.key));
+        let mut row = Row::added(notice.clone(), source, at);
+        row.entry.facts = announced.iter().find(|(key, _)| *key == notice.key).map(|(_, facts)| facts.clone());
+        if add(connection, row, (change, end), at, applied)? {
+            announced.retain(|(key, _)| *key != notice.key);
+        } else if let Some(end) = end {
+            change_held(connection, notice.key, end, at, applied)?;
         }
-        Change::Move { key, .. } | Change::End { key, .. } => *key,
-    };
+    }
+    for (key, facts) in announced {
+        connection.prepare_cached("UPDATE notice SET facts = seal('told', key, ?2) WHERE key = ?1")?.execute(params![key.0, facts])?;
+    }
+    Ok(())
+}
+
+/// A new notice, and its end if it has one at once. `false`: the key is there already, and nothing was done.
+fn add(
+    connection: &Tx<'_>,
+    mut row: Row,
+    (added, end): (&Change, Option<&Change>),
+    at: DateTime<Utc>,
+    applied: &mut Applied,
+) -> rusqlite::Result<bool> {
+    let (event, detail) = added.in_words();
+    let mut told = vec![row.event(event, None, at, detail)];
+    let state = row.entry.state;
+    if let Some(end) = end.filter(|end| row.change(end, at)) {
+        let (event, detail) = end.in_words();
+        told.push(row.event(event, Some(state), at, detail));
+    }
+    if !insert(connection, &row)? {
+        return Ok(false);
+    }
+    applied.added += 1;
+    applied.ended += told.len() - 1;
+    told.iter().try_for_each(|row| history::append(connection, row))?;
+    Ok(true)
+}
+
+/// A change of a notice that the store holds.
+fn change_held(connection: &Tx<'_>, key: NoticeKey, change: &Change, at: DateTime<Utc>, applied: &mut Applied) -> rusqlite::Result<()> {
     let Some(mut row) = find(connection, key)? else { return Ok(()) };
     let before = NoticeBefore::of(&row);
     if row.change(change, at) {
         let count = if matches!(change, Change::Move { .. }) { &mut applied.moved } else { &mut applied.ended };
         *count += 1;
-        record(connection, &row, before, (event, detail), at)?;
+        record(connection, &row, before, change.in_words(), at)?;
     }
     Ok(())
 }
 
-fn replace_omissions(connection: &Connection, source: &str, session: &WalkedSession) -> rusqlite::Result<()> {
-    sources::clear(connection, "omission", source, session.id)?;
+fn add_omissions(connection: &Connection, source: &str, session: &WalkedSession) -> rusqlite::Result<()> {
     let sql = "INSERT INTO omission (source, session_id, position, participation_id, role, occasion, rule, channel, due_at, reason, detail)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     let mut put = connection.prepare_cached(sql)?;
