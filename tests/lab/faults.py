@@ -139,7 +139,7 @@ class Faults:
 
     def answer_of_a_commit_lost(self):
         def begin(node):
-            node.wire.swallows = True
+            node.wire.swallows = self.chance.choice((1, 1, 2, 3))
         self.for_a_while("answer of a commit lost", 4, 5, begin, lambda node: node.wire.heal())
 
     def reload(self):

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 
 PATIENCE = 60  # seconds that any of it may take
 OWNER = "punctual"
+LOST = 1.5  # seconds of commits that a standby which nobody waits for has not got when it is promoted
 
 
 def programs():
@@ -110,9 +112,10 @@ class Server:
         self.sql("SELECT pg_reload_conf()")
 
     def await_standby(self):
-        """Until a standby confirms what is committed."""
+        """Until a standby confirms what is committed; if none has to, until one follows."""
         since = time.monotonic()
-        while self.sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')") == "0":
+        while self.sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum') "
+                       "OR state = 'streaming' AND current_setting('synchronous_standby_names') = ''") == "0":
             if time.monotonic() - since > PATIENCE:
                 raise RuntimeError("no standby came")
             time.sleep(0.05)
@@ -158,9 +161,10 @@ class Pooler:
 
 
 class Pair:
-    """A primary and its synchronous standby; perhaps with a pooler before them."""
+    """A primary and its standby, which has what is committed before that is answered; not so if it is not `sync`. Perhaps with a pooler before them."""
 
-    def __init__(self, settings=("shared_buffers = '64MB'", "max_connections = 120"), standby=True):
+    def __init__(self, settings=("shared_buffers = '64MB'", "max_connections = 120"), standby=True, sync=True):
+        self.sync = sync
         self.places = [Server(settings), Server(settings)] if standby else [Server(settings)]
         self.primary = self.places[0]
         self.primary.make()
@@ -182,7 +186,7 @@ class Pair:
 
     def attach(self):
         """The other place gets a standby. Nothing is committed without the word of one, at no time: where there is none, each commit waits."""
-        if self.primary.sql("SHOW synchronous_standby_names") == "":
+        if self.sync and self.primary.sql("SHOW synchronous_standby_names") == "":
             self.primary.set("synchronous_standby_names", "'ANY 1 (walreceiver)'")
         self.standby.copy_of(self.primary)
         self.primary.await_standby()
@@ -194,6 +198,8 @@ class Pair:
 
     def promote(self):
         """The primary is gone, and the standby takes its place. When that could end a commit, which waits for a new standby."""
+        if not self.sync:
+            self.fall_behind()
         self.primary.crash()
         gone, self.primary = self.primary, self.standby
         self.primary.promote()
@@ -202,6 +208,12 @@ class Pair:
         gone.empty()
         self.attach()
         return time.time()
+
+    def fall_behind(self):
+        """The last that is committed and answered does not reach the standby any more."""
+        for pid in self.primary.sql("SELECT pid FROM pg_stat_replication").split():
+            os.kill(int(pid), signal.SIGSTOP)
+        time.sleep(LOST)
 
     def url(self, database, folders=None):
         """Both, whichever takes writes, or the pooler; behind other sockets, if folders are given."""

@@ -33,7 +33,8 @@ class Wire:
         # What is asked passes, and what is answered.
         self.passes, self.answers = asyncio.Event(), asyncio.Event()
         self.heal_holes()
-        self.refuses, self.delay, self.swallows, self.swallowed = False, 0.0, False, 0
+        # `swallows`: the answers of so many commits.
+        self.refuses, self.delay, self.swallows, self.swallowed = False, 0.0, 0, 0
         self.open = set()
 
     def lead(self, port, to):
@@ -72,7 +73,7 @@ class Wire:
                 if self.delay:
                     await asyncio.sleep(self.delay * random.uniform(0.5, 1.5))
                 if answers and self.swallows and COMMITTED in chunk:
-                    self.swallows = False
+                    self.swallows -= 1
                     self.swallowed += 1
                     return
                 writer.write(chunk)
@@ -99,5 +100,5 @@ class Wire:
             self.loop.soon(lambda: [writer.transport.abort() for pair in list(self.open) for writer in pair])
 
     def heal(self):
-        self.refuses, self.delay, self.swallows = False, 0.0, False
+        self.refuses, self.delay, self.swallows = False, 0.0, 0
         self.heal_holes()
