@@ -35,7 +35,7 @@ class Faults:
     def __init__(self, lab, chance):
         self.lab, self.chance = lab, chance
         self.ends, self.log, self.kills, self.promotions, self.database = [], [], [], [], None
-        self.counts = collections.Counter()
+        self.counts, self.left_out = collections.Counter(), 0  # those that were done; those that were not, since no node but the last one was well
         self.spans = []  # of faults that keep the database from everybody
 
     def do(self, kind):
@@ -47,8 +47,12 @@ class Faults:
                 self.counts[kind] += 1
                 self.log.append((time.time(), kind, ""))
                 return self.database.start()
-        self.counts[kind] += 1
+        begun = len(self.log)
         getattr(self, kind.replace(" ", "_"))()
+        if len(self.log) > begun:
+            self.counts[kind] += 1
+        else:
+            self.left_out += 1
 
     def busy(self):
         return self.database is not None and self.database.is_alive()
