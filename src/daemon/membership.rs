@@ -24,7 +24,7 @@ use crate::retry::DoubtPolicy;
 /// From one look at the other nodes to the next.
 const LOOK: Duration = Duration::from_secs(2);
 /// A clock that is this far from the store's is wrong.
-const SKEW_MAX: TimeDelta = TimeDelta::seconds(30);
+pub(super) const SKEW_MAX: TimeDelta = TimeDelta::seconds(30);
 
 /// What the store said of who leads is believed for so long: a node that says nothing for 20 seconds is gone for the others.
 const BELIEVED_FOR: TimeDelta = TimeDelta::seconds(15);
@@ -33,6 +33,8 @@ const BELIEVED_FOR: TimeDelta = TimeDelta::seconds(15);
 const LEADS: &str = "this node leads: it walks the sources, and does what is done once";
 
 pub(super) struct Membership {
+    /// `[node] name`.
+    node: Option<String>,
     /// What it decides by, and what its messages say.
     likeness: Likeness,
     /// The sources, and the names that they had before.
@@ -83,6 +85,7 @@ impl Membership {
     /// `key`: the store's own.
     pub(super) fn of(config: &Config, key: [u8; 32]) -> Self {
         Self {
+            node: config.raw.node.name.clone(),
             likeness: Likeness::of(config, key),
             sources: config.sources.iter().map(|s| (s.name.clone(), s.was.clone())).collect(),
             in_doubt: [(Channel::Email, config.email_in_doubt), (Channel::Sms, config.sms_in_doubt)],
@@ -91,6 +94,11 @@ impl Membership {
             idle: Mutex::default(),
             leader: Mutex::default(),
         }
+    }
+
+    /// `[node] name`; `None`: it serves alone.
+    pub(super) fn node(&self) -> Option<&str> {
+        self.node.as_deref()
     }
 
     /// Whether this node does what is done once.

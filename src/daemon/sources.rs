@@ -89,7 +89,7 @@ impl Engine {
         let early = self.feeds.early.take(&source.name).await;
         let read = source.read_since(last, early, now).await;
         self.note_rest(source, &known).await?;
-        let (mut snapshot, print) = match read {
+        let (mut snapshot, print) = match read.and_then(|read| self.unless_older(source, &known, read)) {
             Ok(SourceRead::Now(snapshot, print)) => {
                 self.is_read(&source.name, now);
                 (snapshot, print)
@@ -116,6 +116,7 @@ impl Engine {
         if report.applied.overtaken {
             return Ok(None);
         }
+        self.note_read(source, &known, print.as_ref()).await?;
         source.memory.walked(print, report.walks);
         Ok(Some(snapshot.kind == SnapshotKind::Full))
     }
@@ -149,9 +150,9 @@ impl Engine {
         Ok(())
     }
 
-    /// What a server was asked before, by whichever process; of no other kind of source is there anything.
+    /// What a server was asked before, or which file was read, by whichever process; of no other kind of source is there anything.
     async fn look_of(&self, source: &Source) -> Result<SourceLook, StoreError> {
-        if !matches!(source.kind, SourceKind::Http(_)) {
+        if !matches!(source.kind, SourceKind::Http(_)) && self.read_by_any(source).is_none() {
             return Ok(SourceLook::default());
         }
         Ok(self.outbox.looks().await?.into_iter().find(|look| look.source == source.name).unwrap_or_default())

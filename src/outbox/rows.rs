@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use data_encoding::BASE64;
 
-use wide::{NOTICE, OUTGOING, TRANSPORT};
+use wide::{LOOK, NOTICE, OUTGOING, TRANSPORT};
 
 use super::Result;
 use super::key::Keys;
@@ -319,7 +319,7 @@ pub(super) const TABLES: [Table; 27] = [
         key: &["reply_id"],
         columns: &[text("reply_id"), int("at"), text("shown"), sealed(text("text"), "said", &["reply_id"]), text("about"), int("read_at")],
     },
-    Table { name: "look", key: &["source"], columns: &[text("source"), int("wanted"), int("had"), int("quiet_until"), int("refusals")] },
+    Table { name: "look", key: &["source"], columns: LOOK },
     Table { name: "transport", key: &["channel", "name"], columns: TRANSPORT },
     Table { name: "alert", key: &["key"], columns: &[text("key"), int("since"), text("text")] },
     Table { name: "visit", key: &["digest"], columns: &[bytes("digest"), text("name"), bytes("mark"), int("began"), int("seen")] },

@@ -82,6 +82,19 @@ pub struct SourceLook {
     pub quiet_until: Option<DateTime<Utc>>,
     /// How often in a row it was too busy to answer.
     pub refusals: u32,
+    /// What one of several nodes read of it last. `None`: it is no file, or no node with a name reads it.
+    pub read: Option<ReadFile>,
+}
+
+/// A file, or a folder of them, as a node read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadFile {
+    /// `[node] name`.
+    pub by: String,
+    /// When it was written last, by the clock of where it lies.
+    pub written: DateTime<Utc>,
+    /// Whether two of them say the same: a part of a digest of all that it says.
+    pub said: String,
 }
 
 /// Of whom walks find again what was told in the time that a store which was put back does not remember.
@@ -298,6 +311,9 @@ pub trait Walks: Send + Sync {
 
     /// The source asked to be left alone until then, after so many refusals in a row. `None`: it may be asked.
     async fn leave_alone(&self, source: &str, until: Option<DateTime<Utc>>, refusals: u32) -> Result<()>;
+
+    /// A node read that of the source, and walked it.
+    async fn was_read(&self, source: &str, file: ReadFile) -> Result<()>;
 
     /// Sources of which that was ever told, by name.
     async fn looks(&self) -> Result<Vec<SourceLook>>;

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::session::Snapshot;
@@ -26,6 +27,16 @@ pub enum SourceRead {
 /// What the bytes of a source are known by, part by part.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Print(pub(super) Vec<Part>);
+
+impl Print {
+    /// When the newest of its files was written, and what tells whether two of them say the same, whatever they are called. `None`: it is no file.
+    pub fn written(&self) -> Option<(DateTime<Utc>, String)> {
+        let marks = self.0.iter().map(|part| part.mark).collect::<Option<Vec<FileStamp>>>()?;
+        let newest = marks.iter().map(|mark| mark.written.0).max().unwrap_or_default();
+        let said = self.0.iter().fold(Sha256::new(), |all, part| all.chain_update(part.digest)).finalize();
+        Some((DateTime::from_timestamp(newest, 0)?, HEXLOWER.encode(&said[..8])))
+    }
+}
 
 /// A file, or an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,9 +26,9 @@ use punctual::outbox::postgres::{PostgresOutbox, Server};
 use punctual::outbox::sqlite::{Access, SqliteOutbox};
 use punctual::outbox::{
     Action, Actions, Alert, Applied, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, DigestDelivery, Feedback, Filter, Lease, Nodes,
-    NotedSession, Outbox, Purged, Queries, RecentEnd, Recovered, ReplaysAfterRestore, Rest, Restored, Result, Retention, Scheduled, Seen,
-    SeenSession, Settlement, SourceLook, SourceRow, Status, TransportAnswer, TransportAsk, TransportName, TransportState, Transports,
-    Upkeep, Walk, Walks,
+    NotedSession, Outbox, Purged, Queries, ReadFile, RecentEnd, Recovered, ReplaysAfterRestore, Rest, Restored, Result, Retention,
+    Scheduled, Seen, SeenSession, Settlement, SourceLook, SourceRow, Status, TransportAnswer, TransportAsk, TransportName, TransportState,
+    Transports, Upkeep, Walk, Walks,
 };
 use punctual::receipt::{Receipt, ReceiptTarget, Received, Undelivered};
 use punctual::session::stored::{Also, StoredSession};
@@ -282,6 +282,7 @@ asks!(Walks {
     want_look(source: &str) -> i64;
     had_look(source: &str, wanted: i64) -> ();
     leave_alone(source: &str, until: Option<DateTime<Utc>>, refusals: u32) -> ();
+    was_read(source: &str, file: ReadFile) -> ();
     looks() -> Vec<SourceLook>;
     replays_after_restore(source: &str, now: DateTime<Utc>) -> ReplaysAfterRestore;
 });

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
-use super::columns::{get, number, opt_at, opt_ms};
+use super::columns::{get, ms, number, opt_at, opt_ms};
 use super::db::{Db, Tx};
 use super::error::Res;
-use crate::outbox::SourceLook;
+use crate::outbox::{ReadFile, SourceLook};
 
 /// One more is wanted. How many are by now.
 pub(super) async fn want(tx: &Tx<'_>, source: &str) -> Res<i64> {
@@ -28,12 +28,23 @@ pub(super) async fn leave_alone(tx: &Tx<'_>, source: &str, until: Option<DateTim
     tx.execute(sql, &[&tx.practice, &source, &opt_ms(until), &i64::from(refusals)]).await.map(drop)
 }
 
+/// A node read that.
+pub(super) async fn was_read(tx: &Tx<'_>, source: &str, file: &ReadFile) -> Res<()> {
+    let sql = "INSERT INTO look (practice, source, read_by, written, said) VALUES ($1, $2, $3, $4, $5)
+               ON CONFLICT (practice, source) DO UPDATE SET read_by = excluded.read_by, written = excluded.written, said = excluded.said";
+    tx.execute(sql, &[&tx.practice, &source, &file.by, &ms(file.written), &file.said]).await.map(drop)
+}
+
 /// All of them.
 pub(super) async fn all(db: &Db) -> Res<Vec<SourceLook>> {
-    let sql = "SELECT source, wanted, had, quiet_until, refusals FROM look WHERE practice = $1 ORDER BY source";
+    let sql = "SELECT source, wanted, had, quiet_until, refusals, read_by, written, said FROM look WHERE practice = $1 ORDER BY source";
     let one = |row: &Row| {
         let (source, wanted, had) = (get(row, 0)?, get(row, 1)?, get(row, 2)?);
-        Ok(SourceLook { source, wanted, had, quiet_until: opt_at(row, 3)?, refusals: number(row, 4)? })
+        let read = match (get(row, 5)?, opt_at(row, 6)?, get(row, 7)?) {
+            (Some(by), Some(written), Some(said)) => Some(ReadFile { by, written, said }),
+            _ => None,
+        };
+        Ok(SourceLook { source, wanted, had, quiet_until: opt_at(row, 3)?, refusals: number(row, 4)?, read })
     };
     db.query(sql, &[&db.practice]).await?.iter().map(one).collect()
 }

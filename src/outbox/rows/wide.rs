@@ -55,6 +55,8 @@ pub(super) const NOTICE: &[Column] = &[
     sealed(text("facts"), "told", &["key"]),
 ];
 
+pub(super) const LOOK: &[Column] =
+    &[text("source"), int("wanted"), int("had"), int("quiet_until"), int("refusals"), text("read_by"), int("written"), text("said")];
 pub(super) const TRANSPORT: &[Column] = &[
     text("channel"),
     text("name"),

@@ -3,6 +3,9 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
+use punctual::clock::{Clock, WallClock};
+use punctual::outbox::ReadFile;
 use serde_json::{Value, json};
 
 use super::cluster::cluster;
@@ -44,6 +47,16 @@ pub(super) async fn looks_are_wanted_until_they_are_had(store: Store) {
     assert_eq!(rest().await, [(1, None, 0), (2, Some(minute(5)), 3), (0, Some(minute(6)), 1)]);
     outbox.leave_alone("b", None, 0).await.unwrap();
     assert_eq!(rest().await[1], (2, None, 0));
+    // What a node read of it stands beside all that.
+    let file = |by: &str, at| ReadFile { by: by.to_owned(), written: minute(at), said: format!("said at {at}") };
+    for read in [file("node a", 7), file("node b", 8)] {
+        outbox.was_read("b", read).await.unwrap();
+    }
+    outbox.was_read("d", file("node a", 9)).await.unwrap();
+    let read = outbox.looks().await.unwrap().into_iter().map(|look| (look.source, look.wanted, look.read)).collect::<Vec<_>>();
+    let of = |source: &str, wanted, read| (source.to_owned(), wanted, read);
+    let expected = [of("a", 1, None), of("b", 2, Some(file("node b", 8))), of("c", 0, None), of("d", 0, Some(file("node a", 9)))];
+    assert_eq!(read, expected);
 }
 
 /// A node with a list of its own behind the same path, which it looks at by that expression.
@@ -97,6 +110,40 @@ async fn a_list_is_read_by_the_node_that_leads_and_by_no_other() {
     lists(&b, &[1, 2, 3, 4]);
     assert_eq!(a.ends("KILL"), None);
     assert_eq!(practice.told(4).await, [1; 4], "it leads, and reads its own at once: {}", b.log());
+    assert_eq!(b.ends("TERM"), Some(0), "{}", b.log());
+}
+
+/// The node that takes over has an older copy of the list: it says so, and takes nothing back. Of its own lists it believes each, also one that was put back.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_list_of_the_node_that_takes_over_is_not_believed() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "copies").await;
+    let often = "* * * * * *";
+    let mut a = with_own_list(&practice, "a", often, "");
+    let mut b = with_own_list(&practice, "b", often, "");
+    let an_hour_older = |node: &Node, sessions: &[i64]| {
+        lists(node, sessions);
+        let file = fs::File::options().write(true).open(node.folder.join("list")).unwrap();
+        file.set_modified((WallClock.now() - TimeDelta::hours(1)).into()).unwrap();
+    };
+    lists(&a, &[1, 2]);
+    an_hour_older(&b, &[1, 9]);
+    a.start();
+    assert_eq!(practice.told(2).await, [1; 2], "{}", a.log());
+    b.start();
+    b.says(" ready", 1).await;
+    assert_eq!(a.ends("TERM"), Some(0));
+    b.says("what lies on this node (b) is older than what node a read last", 1).await;
+    let sessions = || cluster.sql("copies", "SELECT string_agg(id || ' ' || presence, ', ' ORDER BY id) FROM session");
+    assert_eq!(sessions(), "1 listed, 2 listed", "{}", b.log());
+    // Somebody copies the newer one.
+    lists(&b, &[1, 2, 3]);
+    assert_eq!(practice.told(3).await, [1; 3], "{}", b.log());
+    // Somebody puts an older one back, on the same node.
+    an_hour_older(&b, &[1, 2, 3, 4]);
+    assert_eq!(practice.told(4).await, [1; 4], "{}", b.log());
+    assert_eq!(sessions(), "1 listed, 2 listed, 3 listed, 4 listed", "{}", b.log());
+    assert!(b.log().contains("the source can be read again"), "{}", b.log());
     assert_eq!(b.ends("TERM"), Some(0), "{}", b.log());
 }
 

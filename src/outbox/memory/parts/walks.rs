@@ -12,7 +12,7 @@ use crate::known::KnownMap;
 use crate::ledger::LedgerRow;
 use crate::outbox::checks::checked;
 use crate::outbox::words::decided as in_words;
-use crate::outbox::{Applied, NotedSession, Rest, Result, Seen, SeenSession, SourceLook, SourceRow, Walk, Walks};
+use crate::outbox::{Applied, NotedSession, ReadFile, Rest, Result, Seen, SeenSession, SourceLook, SourceRow, Walk, Walks};
 use crate::session::stored::{Also, StoredSession};
 use crate::session::{ParticipationId, Presence, SessionId};
 
@@ -187,6 +187,11 @@ impl Walks for MemoryOutbox {
         let mut looks = self.rows_of_looks();
         let look = looks.entry(source.to_owned()).or_default();
         (look.quiet_until, look.refusals) = (until, refusals);
+        Ok(())
+    }
+
+    async fn was_read(&self, source: &str, file: ReadFile) -> Result<()> {
+        self.rows_of_looks().entry(source.to_owned()).or_default().read = Some(file);
         Ok(())
     }
 

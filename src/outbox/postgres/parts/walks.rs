@@ -9,7 +9,7 @@ use super::super::{PostgresOutbox, guard, known, look, query, restore, sources, 
 use crate::guard::{GuardRow, Verdict};
 use crate::known::KnownMap;
 use crate::outbox::{
-    Applied, NotedSession, ReplaysAfterRestore, Rest, Result, Seen, SeenSession, SourceLook, SourceRow, StoreError, Walk, Walks,
+    Applied, NotedSession, ReadFile, ReplaysAfterRestore, Rest, Result, Seen, SeenSession, SourceLook, SourceRow, StoreError, Walk, Walks,
 };
 use crate::session::SessionId;
 use crate::session::stored::{Also, StoredSession};
@@ -120,6 +120,11 @@ impl Walks for PostgresOutbox {
     async fn leave_alone(&self, source: &str, until: Option<DateTime<Utc>>, refusals: u32) -> Result<()> {
         let source = source.to_owned();
         self.writer.write("leave_alone", async move |tx| look::leave_alone(tx, &source, until, refusals).await).await
+    }
+
+    async fn was_read(&self, source: &str, file: ReadFile) -> Result<()> {
+        let source = source.to_owned();
+        self.writer.write("was_read", async move |tx| look::was_read(tx, &source, &file).await).await
     }
 
     async fn looks(&self) -> Result<Vec<SourceLook>> {

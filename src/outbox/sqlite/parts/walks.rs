@@ -9,7 +9,7 @@ use super::super::{SqliteOutbox, guard, known, look, query, restore, sources, wa
 use crate::guard::{GuardRow, Verdict};
 use crate::known::KnownMap;
 use crate::outbox::{
-    Applied, NotedSession, ReplaysAfterRestore, Rest, Result, Seen, SeenSession, SourceLook, SourceRow, StoreError, Walk, Walks,
+    Applied, NotedSession, ReadFile, ReplaysAfterRestore, Rest, Result, Seen, SeenSession, SourceLook, SourceRow, StoreError, Walk, Walks,
 };
 use crate::session::SessionId;
 use crate::session::stored::{Also, StoredSession};
@@ -120,6 +120,11 @@ impl Walks for SqliteOutbox {
     async fn leave_alone(&self, source: &str, until: Option<DateTime<Utc>>, refusals: u32) -> Result<()> {
         let source = source.to_owned();
         self.writer.write("leave_alone", move |c| look::leave_alone(c, &source, until, refusals)).await
+    }
+
+    async fn was_read(&self, source: &str, file: ReadFile) -> Result<()> {
+        let source = source.to_owned();
+        self.writer.write("was_read", move |c| look::was_read(c, &source, &file)).await
     }
 
     async fn looks(&self) -> Result<Vec<SourceLook>> {
