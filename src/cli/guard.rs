@@ -19,7 +19,8 @@ use crate::zone::Zone;
 pub(super) enum GuardCommand {
     /// Lists what waits. Exit code 3 if anything does.
     Show,
-    /// Lets it pass: what changed is applied within seconds.
+    /// Lets it pass: what changed is applied within seconds; of a source that is pushed to, with its next list, if something else was pushed or punctual was
+    /// started since the last one came.
     Accept {
         /// Only of this source.
         #[arg(long, value_name = "NAME")]
@@ -45,8 +46,10 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
                 if waiting == 0 {
                     out!("Nothing waits.");
                 } else {
-                    out!("{} accepted: what changed is applied {}", counted(waiting, "session", "sessions"), when(&config));
-                    have_walked(&*store, &config, &before, source.as_deref()).await?;
+                    let (asked, pushed) = decided(&config, &before, source.as_deref());
+                    let then = when(&config, &asked).map(|when| format!(": what changed is applied {when}")).unwrap_or_default();
+                    out!("{} accepted{then}", counted(waiting, "session", "sessions"));
+                    have_walked(&*store, &config, (&asked, &pushed)).await?;
                 }
                 Ok(Exit::Done)
             }
@@ -55,12 +58,13 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
                 if rejected == 0 {
                     out!("Nothing that can be rejected waits.");
                 } else {
+                    let (asked, pushed) = decided(&config, &before, source.as_deref());
+                    let then = when(&config, &asked).map(|when| format!(" {when}")).unwrap_or_default();
                     out!(
-                        "{} rejected: what was before is in force {}, until the source says something else",
-                        counted(rejected, "session", "sessions"),
-                        when(&config)
+                        "{} rejected: what was before is in force{then}, until the source says something else",
+                        counted(rejected, "session", "sessions")
                     );
-                    have_walked(&*store, &config, &before, source.as_deref()).await?;
+                    have_walked(&*store, &config, (&asked, &pushed)).await?;
                 }
                 let of_source = |row: &GuardRow| source.as_ref().is_none_or(|named| *named == row.source);
                 if store.guards().await?.iter().any(of_source) {
@@ -75,24 +79,40 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
     })
 }
 
-fn when(config: &Config) -> &'static str {
-    if is_served(config) { "within seconds" } else { "when punctual is started" }
+/// The sources of which something was decided: those that can be asked, and those that are pushed to.
+fn decided<'c>(config: &'c Config, before: &[GuardRow], of: Option<&str>) -> (Vec<&'c Source>, Vec<&'c Source>) {
+    let names: BTreeSet<&str> = before.iter().map(|row| row.source.as_str()).filter(|name| of.is_none_or(|of| of == *name)).collect();
+    let is_pushed = |source: &&Source| matches!(source.kind, SourceKind::Push(_));
+    let (pushed, asked) = config.sources.iter().filter(|source| names.contains(source.name.as_str())).partition(is_pushed);
+    (asked, pushed)
 }
 
-/// Has the daemon look at the sources of which something was decided. (Of one that is pushed to, it looks by itself.)
-async fn have_walked(store: &dyn Outbox, config: &Config, decided: &[GuardRow], of: Option<&str>) -> anyhow::Result<()> {
-    let names: BTreeSet<&str> = decided.iter().map(|row| row.source.as_str()).filter(|name| of.is_none_or(|of| of == *name)).collect();
-    let is_pushed = |source: &&Source| matches!(source.kind, SourceKind::Push(_));
-    let (pushed, asked): (Vec<&Source>, _) =
-        config.sources.iter().filter(|source| names.contains(source.name.as_str())).partition(is_pushed);
+/// Of those that can be asked. `None`: there are none, and of each that is pushed to it is said by itself.
+fn when(config: &Config, asked: &[&Source]) -> Option<&'static str> {
+    let when = if is_served(config) { "within seconds" } else { "when punctual is started" };
+    (!asked.is_empty()).then_some(when)
+}
+
+/// Has the daemon look at the sources of which something was decided. Nobody can ask one that is pushed to: its daemon takes the last list once more, while
+/// it has it and nothing else came since; else that is done with the next list.
+async fn have_walked(store: &dyn Outbox, config: &Config, (asked, pushed): (&[&Source], &[&Source])) -> anyhow::Result<()> {
     for source in asked {
         store.want_look(&source.name).await?;
     }
-    for source in pushed {
-        out!(
-            "{}: its last list is taken once more. If punctual was started since that came: with the next list, and until then its messages stay held.",
-            source.name
-        );
+    let (rows, served) = (store.sources().await?, is_served(config));
+    for Source { name, .. } in pushed {
+        let row = rows.iter().find(|row| row.name == *name);
+        if !served {
+            out!("{name}: this is done with the next list that is pushed, once punctual is started. Until then its messages stay held.");
+        } else if row.is_some_and(|row| row.heard_at > row.whole_at) {
+            out!(
+                "{name}: a single change was pushed since its last list, so this is done with the next list. Push the list again: until then its messages stay held."
+            );
+        } else {
+            out!(
+                "{name}: its last list is taken once more, within seconds. If punctual was started since that came: with the next list. Push it again then: until that its messages stay held."
+            );
+        }
     }
     Ok(())
 }

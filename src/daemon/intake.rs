@@ -262,6 +262,10 @@ impl web::Intake for Intake {
         let turn = self.turns.get(source).expect("the server's sources are those that it was made with");
         let came_at = self.engine.clock.now();
         let mut turn = turn.lock().await;
+        if offer.session().is_some() {
+            // Behind it the last list is not what the source said last any more.
+            self.take_decided(source, &mut turn).await.map_err(|error| self.fail(error))?;
+        }
         self.take(source, &Arc::new(offer), (came_at, &mut turn)).await.map_err(|failed| match failed {
             Failed::Refused(why) => Declined::Refused(why),
             Failed::Late => Declined::Idle("another node took something newer of this source meanwhile; this was not taken".to_owned()),

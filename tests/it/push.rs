@@ -87,6 +87,19 @@ impl Practice {
         said(self.ask(Method::DELETE, &format!("/api/v1/sources/front%20desk/sessions/{id}"), TOKEN, String::new()).await).await
     }
 
+    /// What a command says beside it.
+    fn commands(&self) -> impl Fn(&[&str]) -> String + use<> {
+        let folder = self.folder.path().to_owned();
+        let file = folder.join("punctual.toml");
+        std::fs::write(&file, Practice::text("")).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        move |arguments| {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_punctual"));
+            let done = command.args(arguments).current_dir(&folder).output().unwrap();
+            String::from_utf8(done.stdout).unwrap()
+        }
+    }
+
     /// Session and state of all notices, as another process reads them from the disk.
     async fn notices(&self) -> Vec<(i64, State)> {
         let url = format!("sqlite://{}", self.database().display());
@@ -256,14 +269,10 @@ async fn while_others_wait_for_an_operator_only_lists_are_taken() {
 async fn what_an_operator_decides_by_a_command_is_done_with_the_list_that_is_there() {
     for (verdict, state) in [("accept", State::Cancelled), ("reject", State::Waiting)] {
         let practice = Practice::open().await;
-        let file = practice.folder.path().join("punctual.toml");
-        std::fs::write(&file, Practice::text("")).unwrap();
-        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let command = practice.commands();
         practice.list(&(1..=5).map(|id| session(id, 111_111_110 + id)).collect::<Vec<_>>()).await;
         assert_eq!(practice.list(&[]).await.1["guarded"], 5);
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_punctual"));
-        let done = command.args(["guard", verdict]).current_dir(practice.folder.path()).output().unwrap();
-        let said = String::from_utf8(done.stdout).unwrap();
+        let said = command(&["guard", verdict]);
         assert!(
             said.contains("5 sessions") && said.contains("within seconds") && said.contains("front desk: its last list is taken once more"),
             "{said}"
@@ -277,6 +286,40 @@ async fn what_an_operator_decides_by_a_command_is_done_with_the_list_that_is_the
         assert_eq!(practice.put(6, &session(6, 666_666_666)).await.0, 200, "nothing waits");
         practice.close().await;
     }
+}
+
+/// What was decided is done before a single change is taken that comes at the same moment: after that the list would be no more what was said last.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_is_done_before_a_single_change_that_comes_at_once() {
+    let practice = Practice::open().await;
+    let command = practice.commands();
+    practice.list(&(1..=5).map(|id| session(id, 111_111_110 + id)).collect::<Vec<_>>()).await;
+    assert_eq!(practice.list(&[]).await.1["guarded"], 5);
+    let said = command(&["guard", "accept"]);
+    assert!(said.contains("5 sessions accepted\n") && said.contains("its last list is taken once more, within seconds"), "{said}");
+    assert_eq!(practice.put(6, &session(6, 666_666_666)).await.0, 200, "nothing waits");
+    let cancelled = [1, 2, 3, 4, 5].iter().flat_map(|id| [(*id, State::Cancelled); EACH]);
+    let done = cancelled.chain([(6, State::Waiting); EACH]).collect::<Vec<_>>();
+    assert_eq!(practice.notices().await, done);
+    practice.close().await;
+}
+
+/// Single changes that are too many wait, too. There is no list to take once more: the command says that the next one is needed.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_single_changes_that_wait_the_command_says_that_a_list_is_needed() {
+    let practice = Practice::open().await;
+    let command = practice.commands();
+    practice.list(&(1..=20).map(|id| session(id, 111_111_100 + id)).collect::<Vec<_>>()).await;
+    let mut id = 0;
+    while command(&["guard", "show"]).contains("Nothing waits") {
+        id += 1;
+        assert!(id <= 20, "none of them waits");
+        let (status, said) = practice.delete(&id.to_string()).await;
+        assert_eq!(status, 200, "{said}");
+    }
+    let said = command(&["guard", "accept"]);
+    assert!(said.contains("this is done with the next list") && !said.contains("within seconds"), "{said}");
+    practice.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
