@@ -79,6 +79,9 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Ta
     }
     let now = args.at.map_or_else(|| WallClock.now(), |at| at.on(&config.time_zone));
     let snapshot = snapshot(&config, args.sessions.as_deref(), now)?;
+    // (What another node reads is left out, and said so.)
+    let leaves_out = args.sessions.is_none() && config.sources.iter().any(|source| !source.is_read_by(config.raw.node.name.as_deref()));
+    let is_whole = snapshot.kind == SnapshotKind::Full && !leaves_out;
     let (known, suppressed, reference_key) = runtime()?.block_on(memory(&config, args, &snapshot))?;
     let settings = crate::render::Settings { reference_key, ..config.render.clone() };
     let renderer = Renderer::new(settings).map_err(|mistakes| anyhow::anyhow!("{}", mistakes.join("\n")))?;
@@ -98,7 +101,7 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Ta
     let quarantined = |line: &PreviewLine| line.reason == Some(Reason::Quarantined.as_str());
     if args.format == PreviewFormat::Json || (args.format == PreviewFormat::Table && json) {
         let attention = print_json(request, quarantined)?;
-        return Ok(if attention || snapshot.kind != SnapshotKind::Full { Exit::Attention } else { Exit::Done });
+        return Ok(if attention || !is_whole { Exit::Attention } else { Exit::Done });
     }
     let lines = lines(request);
     if args.format != PreviewFormat::Eml && !args.fresh {
@@ -114,7 +117,7 @@ pub(super) fn preview(config: Config, args: &PreviewArgs, json: bool, colors: Ta
         PreviewFormat::Table | PreviewFormat::Json => print_table(&lines, colors, &|at| colors.time(at, &config.time_zone, now)),
     }
     let quarantined = lines.iter().any(quarantined);
-    Ok(if quarantined || snapshot.kind != SnapshotKind::Full { Exit::Attention } else { Exit::Done })
+    Ok(if quarantined || !is_whole { Exit::Attention } else { Exit::Done })
 }
 
 /// The sessions: of the named file or folder, else of every configured source.

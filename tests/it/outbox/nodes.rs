@@ -428,7 +428,7 @@ async fn a_list_of_another_node_is_left_out_by_hand() {
     }
 }
 
-/// A script that reads the objects of `diff` learns from its exit code that they are not all.
+/// A script that reads the objects of `diff`, or of `preview`, learns from its exit code that they are not all.
 #[test]
 fn a_difference_that_leaves_something_out_is_no_clean_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -462,6 +462,15 @@ fn a_difference_that_leaves_something_out_is_no_clean_one() {
             assert_eq!(done.status.code(), Some(code), "{old} {new}: {said}{why}");
             assert!(why.contains(says), "{old} {new}: {why}");
             assert_eq!(said.contains("Not compared: what is told for sessions of front"), code == 3 && !json, "{old} {new}: {said}");
+        }
+    }
+    for (config, code) in [("both", 0), ("theirs", 3)] {
+        for format in ["table", "json"] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_punctual"));
+            let file = format!("{config}.toml");
+            let done = command.current_dir(folder.path()).args(["--config", &file, "preview", "--format", format]).output().unwrap();
+            let why = String::from_utf8(done.stderr).unwrap();
+            assert_eq!((done.status.code(), why.contains(theirs)), (Some(code), code == 3), "{config}: {why}");
         }
     }
 }
