@@ -57,6 +57,7 @@ mod maintenance;
 mod membership;
 mod metrics;
 pub mod notify;
+mod older;
 mod ping;
 pub mod receipts;
 pub mod replies;
@@ -232,10 +233,15 @@ impl Engine {
         &self.outbox
     }
 
+    /// Where staff ask.
+    pub fn desk(&self) -> Desk {
+        Desk { outbox: Arc::clone(&self.outbox), policy: Arc::clone(&self.policy), sources: self.feeds.names.clone() }
+    }
+
     /// What pages and API ask.
     fn office(&self) -> web::AppState {
         web::AppState {
-            desk: Desk { outbox: Arc::clone(&self.outbox), policy: Arc::clone(&self.policy), sources: self.feeds.names.clone() },
+            desk: self.desk(),
             renderer: Arc::clone(&self.dispatcher.renderer),
             clock: Arc::clone(&self.clock),
             practice: self.practice.clone(),

@@ -21,23 +21,17 @@ struct Shown<'a> {
     daemon: bool,
     /// What it warns of, if it listens: a source that cannot be read now.
     warnings: &'a [String],
-    /// Of several that serve the practice.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    nodes: &'a [NodeRow],
     #[serde(flatten)]
     facts: &'a Facts,
 }
 
 pub(super) fn status(config: Config, json: bool, colors: TableStyle) -> anyhow::Result<Exit> {
     let (mode, zone, now) = (config.raw.run.mode, config.time_zone.clone(), WallClock.now());
-    let (facts, nodes) = runtime()?.block_on(async {
-        let desk = desk(config.clone())?;
-        anyhow::Ok((ask(&desk, now).await?, desk.outbox.nodes().await?))
-    })?;
+    let facts = runtime()?.block_on(async { anyhow::Ok(ask(&desk(config.clone())?, now).await?) })?;
     let daemon = is_served(&config);
     let warnings = if daemon { health::warnings(&config) } else { Vec::new() };
     if json {
-        out!("{}", serde_json::to_string(&Shown { mode, daemon, warnings: &warnings, nodes: &nodes, facts: &facts })?);
+        out!("{}", serde_json::to_string(&Shown { mode, daemon, warnings: &warnings, facts: &facts })?);
     } else {
         for outage in &facts.outages {
             out!("{}", colors.text(&in_lines(&outage.sentence(&zone, now), 2), Tone::Bad));
@@ -51,13 +45,12 @@ pub(super) fn status(config: Config, json: bool, colors: TableStyle) -> anyhow::
             out!("{}", colors.text(&in_lines(says, 2), Tone::Quiet));
         }
         print(&facts, mode, colors, &|at| colors.time(at, &zone, now));
-        if !nodes.is_empty() {
+        if !facts.nodes.is_empty() {
             let shown = |node: &NodeRow| shown(node, &|at| colors.time(at, &zone, now));
-            out!("{}", in_lines(&format!("Nodes: {}", nodes.iter().map(shown).collect::<Vec<_>>().join(", ")), 2));
+            out!("{}", in_lines(&format!("Nodes: {}", facts.nodes.iter().map(shown).collect::<Vec<_>>().join(", ")), 2));
         }
     }
-    let is_idle = nodes.iter().any(|node| node.idle.is_some());
-    Ok(if facts.attention || is_idle || !warnings.is_empty() { Exit::Attention } else { Exit::Done })
+    Ok(if facts.attention || !warnings.is_empty() { Exit::Attention } else { Exit::Done })
 }
 
 /// `a (leads)`, `b`, `c (gone since 14:02: ...)`, `d (does nothing since 14:02: its messages are not those of node a, ...)`.

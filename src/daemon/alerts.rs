@@ -15,7 +15,7 @@ use super::cron::watched;
 use crate::alert::{AlertMessage, Settings, Ways};
 use crate::deliver::Route;
 use crate::desk::outage::What;
-use crate::desk::words;
+use crate::desk::{nodes, words};
 use crate::guard::sessions_of;
 use crate::notice::Reason;
 use crate::outbox::{Alert, StoreError};
@@ -93,6 +93,7 @@ impl Engine {
             (true, _) => "it is over",
             (false, "guard") => "too much changed at once",
             (false, "held") => "messages were kept back",
+            (false, "node") => "a node does nothing",
             (false, "lapsed") => "messages were not sent in time",
             (false, _) => "messages do not go out",
         };
@@ -132,6 +133,13 @@ impl Engine {
                 _ => continue,
             };
             add(format!("held:{reason}"), None, format!("{n} messages are held: {why}. Open Decisions."), true);
+        }
+        // (This node leads, and works.)
+        for node in self.outbox.nodes().await? {
+            let Some(why) = node.idle.as_ref().filter(|_| !node.is_own) else { continue };
+            let since = words::clock(node.since.unwrap_or(now), &self.zone, now);
+            let text = format!("Node {} {}. {}", node.name, nodes::idle(&since, why), nodes::MEANWHILE);
+            add(format!("node:{}", node.name), node.since, text, false);
         }
         let lapsed = self.office().desk.lapsed(now).await?.len();
         if lapsed > 0 {

@@ -8,10 +8,11 @@ use utoipa::ToSchema;
 
 use super::Desk;
 use super::outage::{self, Outage};
+use super::unreachable::unreachable;
 use crate::entry::State;
 use crate::guard::sessions_of;
 use crate::notice::Reason;
-use crate::outbox::{Filter, Outbox, SourceStatus, Status, StoreError};
+use crate::outbox::{Filter, NodeRow, Outbox, SourceStatus, Status, StoreError};
 use crate::session::SessionId;
 use crate::zone::rfc3339;
 
@@ -43,6 +44,9 @@ pub struct Facts {
     pub lapsed: usize,
     /// Addresses on the suppression list.
     pub suppressed: u64,
+    /// The nodes that have names, if several serve the practice.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeRow>,
     /// Something waits for a person.
     #[serde(skip)]
     pub attention: bool,
@@ -54,6 +58,7 @@ pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError
     let lapsed = desk.lapsed(now).await?;
     let ambiguous = is_anybody_ambiguous(&*desk.outbox, &desk.sources, &status, now).await?;
     let outages = outage::find(desk, &status.sources, now).await?;
+    let (nodes, quarantined) = (desk.outbox.nodes().await?, is_anybody_quarantined(desk, &status, now).await?);
     Ok(Facts {
         states: status.by_state.iter().map(|(s, n)| (s.as_str(), *n)).collect(),
         omissions: status.by_reason.iter().map(|(r, n)| (r.as_str(), *n)).collect(),
@@ -66,6 +71,8 @@ pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError
         suppressed: status.suppressed,
         attention: !outages.is_empty()
             || ambiguous
+            || quarantined
+            || nodes.iter().any(|node| node.idle.is_some())
             || needs_attention(&status)
             || !lapsed.is_empty()
             || !guards.is_empty()
@@ -73,6 +80,7 @@ pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError
             || unread > 0,
         sources: status.sources,
         outages,
+        nodes,
     })
 }
 
@@ -90,6 +98,14 @@ pub async fn is_anybody_ambiguous(
     let held: HashSet<SessionId> = omissions.iter().filter(|o| o.reason == Reason::Ambiguous).filter_map(|o| o.session).collect();
     let to_come = outbox.starting(now, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
     Ok(to_come.iter().any(|(source, id)| sources.contains(source) && held.contains(id)))
+}
+
+/// Somebody who is to be told will not be reached, for something in their record cannot be used; that need be no fault of the last list.
+pub async fn is_anybody_quarantined(desk: &Desk, status: &Status, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    if status.by_reason.get(&Reason::Quarantined).is_none_or(|n| *n == 0) {
+        return Ok(false);
+    }
+    Ok(unreachable(desk, now).await?.iter().any(|row| row.reason == Reason::Quarantined.as_str()))
 }
 
 /// Something waits for a person.

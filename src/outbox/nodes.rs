@@ -5,6 +5,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Recovered, Result, StoreError};
 use crate::access::logins::KeptLogin;
@@ -48,7 +49,7 @@ pub struct Leader {
 }
 
 /// A node, as the others see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct NodeRow {
     /// `[node] name`.
     pub name: String,

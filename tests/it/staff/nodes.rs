@@ -93,7 +93,9 @@ async fn a_page_names_a_node_that_does_nothing() {
     cluster.create("idle_pages");
     PostgresOutbox::migrate(&cluster.server("idle_pages")).unwrap();
     let url = cluster.url("idle_pages");
-    let (a, access) = (node(&url, "a").await, everybody());
+    let alerts = "[alerts]\nafter = \"0s\"\nto = [\"desk@example.org\"]\n[alerts.relay]\nkind = \"folder\"\npath = \"alerts\"\n";
+    let access = everybody();
+    let a = Office { practice: Practice::of(tempfile::tempdir().unwrap(), &(text(&url, "a") + alerts)).await };
     let knows = |office: &Office| file::write(&office.practice.folder.path().join("users.toml"), &access).unwrap();
     knows(&a);
     let mut victor = a.logged_in("victor").await;
@@ -115,6 +117,21 @@ async fn a_page_names_a_node_that_does_nothing() {
             assert!(page.contains(says), "{path} does not say {says:?}: {page}");
         }
     }
+    // The API says so, and an alert, which comes once.
+    let asked = a.browser().client.get(a.address("/api/v1/status")).bearer_auth(READ).send().await.unwrap();
+    let status: Value = serde_json::from_str(&asked.text().await.unwrap()).unwrap();
+    let named: Vec<_> = status["nodes"].as_array().unwrap().iter().map(|node| (node["name"].as_str(), node["idle"].is_string())).collect();
+    assert_eq!(named, [(Some("a"), false), (Some("b"), true)], "{status}");
+    let alerts = || -> Vec<String> {
+        let Ok(folder) = std::fs::read_dir(a.practice.folder.path().join("alerts")) else { return Vec::new() };
+        let texts = folder.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+        texts.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|text| text.contains("Node b ")).collect()
+    };
+    for _ in 0..2 {
+        a.practice.engine.tell_staff().await.unwrap();
+    }
+    let told_by = alerts();
+    assert!(told_by.len() == 1 && told_by[0].contains("a node does nothing") && told_by[0].contains("its rules are not"), "{told_by:?}");
     // On its own pages that stands once.
     knows(&b);
     let (_, page) = at(&victor, &b).page("/").await;
