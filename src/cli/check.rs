@@ -16,13 +16,16 @@ use crate::daemon::{store_exists, store_faults};
 use crate::deliver::Transport;
 use crate::known::KnownMap;
 use crate::notice::{Decision, Occasion, Reason};
+use crate::outbox::SourceLook;
 use crate::outbox::postgres::PostgresOutbox;
 use crate::plan::{self, Suppressions};
 use crate::preview;
 use crate::render::Renderer;
 use crate::session::{AutoDeliver, Role, Session, Snapshot};
 use crate::source::{Source, SourceKind, ambiguity, meaning};
+use crate::zone::rfc3339;
 
+mod rest;
 mod sender;
 
 /// One line of the report.
@@ -123,9 +126,10 @@ fn sources(config: &Config, runtime: &tokio::runtime::Runtime, report: &mut Chec
         report.add("note", "sources", "none is configured");
     }
     let mut together = Snapshot::default();
+    let noted = runtime.block_on(rest::noted(config));
     for source in &config.sources {
         let what = format!("source {}", source.name);
-        if let Some(why) = unread(source, config) {
+        if let Some(why) = unread(source, config, &noted) {
             report.add("note", what, why);
             continue;
         }
@@ -190,11 +194,14 @@ fn lists_of_nodes(config: &Config, report: &mut CheckReport) {
 }
 
 /// Why a source is not read here. `None`: it is.
-fn unread(source: &Source, config: &Config) -> Option<String> {
+fn unread(source: &Source, config: &Config, noted: &[SourceLook]) -> Option<String> {
     if matches!(source.kind, SourceKind::Push(_)) {
         return Some("sessions are pushed to it: nothing is read".to_owned());
     }
-    source.left_out(config.raw.node.name.as_deref())
+    let rests = rest::until(source, noted, WallClock.now());
+    rests
+        .map(|until| format!("it asked to be left alone until {}: it is not asked", rfc3339(until)))
+        .or_else(|| source.left_out(config.raw.node.name.as_deref()))
 }
 
 /// Sessions whose messages are tried: those of different hosts tell the most.

@@ -135,6 +135,10 @@ async fn a_server_that_asks_for_rest_gets_it_after_a_restart() {
     let said = String::from_utf8_lossy(&once().stderr).into_owned();
     assert_eq!(server.requests().len(), 1, "it rests");
     assert!(said.contains("it asked to be left alone until 20"), "and that is no secret: {said}");
+    let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_punctual"));
+    let checked = String::from_utf8(check.arg("check").current_dir(folder.path()).output().unwrap().stdout).unwrap();
+    assert!(checked.contains("source api: it asked to be left alone until 20"), "{checked}");
+    assert_eq!(server.requests().len(), 1, "a check asks it neither");
     let store = SqliteOutbox::open(&format!("sqlite://{}", folder.path().join("punctual.db").display()), Access::Command).unwrap();
     let (until, now) = (store.looks().await.unwrap()[0].quiet_until.unwrap(), WallClock.now());
     assert!(until <= now + TimeDelta::hours(1) && until > now + TimeDelta::minutes(50), "{until}");
