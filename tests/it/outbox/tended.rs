@@ -1,7 +1,11 @@
 //! Several nodes on one store, asked at their own interface: who leads, whose claims are taken back, and which walk is refused.
 
+use chrono::{DateTime, TimeDelta, Utc};
+use punctual::clock::{Clock, WallClock};
+use punctual::config;
+use punctual::daemon::Engine;
 use punctual::entry::State;
-use punctual::notice::Occasion;
+use punctual::notice::{Occasion, Reason};
 use punctual::outbox::postgres::PostgresOutbox;
 use punctual::outbox::{Access, Leader, Recovered, Tended, Walk};
 use std::sync::Arc;
@@ -124,6 +128,34 @@ async fn claims_are_taken_back_of_those_who_are_gone() {
     let taken = tend(&a, "same").await.recovered;
     assert_eq!((taken.returned, taken.in_doubt.len()), (2, 0));
     assert_eq!(a.outbox.verify_ledger(None).await.unwrap().findings, []);
+}
+
+/// Five minutes behind the database's.
+struct Behind;
+
+impl Clock for Behind {
+    fn now(&self) -> DateTime<Utc> {
+        WallClock.now() - TimeDelta::minutes(5)
+    }
+}
+
+/// What was due by the database's clock may have been told since the copy was made, whatever this machine's clock says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_with_a_wrong_clock_holds_what_was_due_before_a_restore() {
+    let Some(cluster) = database("behind") else { return };
+    let (a, now) = (node(cluster, "behind", "a"), WallClock.now());
+    let mut due = notice(1, Occasion::Reminder, 5);
+    (due.due_at, due.start, due.useful_until) = (now - TimeDelta::minutes(2), now + TimeDelta::hours(1), now + TimeDelta::hours(1));
+    a.add(1, std::slice::from_ref(&due)).await;
+    assert!(a.outbox.hold_restored(&["clinic".to_owned()], &[], now - TimeDelta::minutes(9)).await.unwrap().is_none(), "the first start");
+    drop(a);
+    cluster.sql("behind", "UPDATE practice SET lineage = 'another'");
+    let text =
+        format!("[practice]\nid = \"clinic\"\nname = \"Lakeside\"\n[node]\nname = \"a\"\n[store]\nurl = \"{}\"\n", cluster.url("behind"));
+    let config = config::parse(&text, None, &[]).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    drop(Engine::start(config, Arc::new(Behind)).await.unwrap());
+    let entry = node(cluster, "behind", "a").entry(due.key).await;
+    assert_eq!((entry.state, entry.reason), (State::Held, Some(Reason::Restored)));
 }
 
 /// Two plan upon the same state: the second walk changes nothing, and is planned anew.
