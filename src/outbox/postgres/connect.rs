@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -33,7 +33,12 @@ const EXPECTED: &str = "expected one as in postgres://punctual@db.example.com/pu
 /// A database, as the configuration names it.
 #[derive(Clone)]
 pub struct Server {
+    /// All hosts.
     config: Config,
+    /// Each of them alone: one that takes a connection and says nothing must not stand before the others.
+    each: Vec<Config>,
+    /// Which of those is asked next.
+    next: Arc<AtomicUsize>,
     tls: Option<MakeRustlsConnect>,
     shown: String,
     node: Option<String>,
@@ -97,17 +102,14 @@ impl Server {
             _ if said && is_remote => return Err("sslmode=prefer speaks in the clear where the server wishes it: leave it out, which requires TLS of every host that is not this one".to_owned()),
             _ => !is_remote,
         };
-        if config.get_target_session_attrs() == TargetSessionAttrs::Any {
-            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        }
-        config.ssl_mode(if is_open { SslMode::Disable } else { SslMode::Require });
-        config.application_name("punctual").connect_timeout(CONNECT_WITHIN).tcp_user_timeout(UNCONFIRMED).keepalives_idle(UNCONFIRMED);
-        if let Some(password) = password {
-            config.password(password.expose_secret());
+        let mut each =
+            alone(url).iter().map(|url| url.parse()).collect::<Result<Vec<Config>, _>>().unwrap_or_else(|_| vec![config.clone()]);
+        for config in each.iter_mut().chain([&mut config]) {
+            settle(config, is_open, password);
         }
         let tls = if is_open { None } else { Some(MakeRustlsConnect::new((*crate::tls::client_config(ca_file)?).clone())) };
         let shown = shown(&config);
-        Ok(Self { config, tls, shown, node: None, pooled: None, hurries: false })
+        Ok(Self { config, each, next: Arc::default(), tls, shown, node: None, pooled: None, hurries: false })
     }
 
     /// `pooler`: through one that gives each transaction another connection (PgBouncer with `pool_mode = transaction`, of any version).
@@ -121,7 +123,9 @@ impl Server {
     #[must_use]
     pub fn as_node(mut self, name: Option<&str>) -> Self {
         if let Some(name) = name {
-            self.config.application_name(format!("punctual {name}"));
+            for config in self.each.iter_mut().chain([&mut self.config]) {
+                config.application_name(format!("punctual {name}"));
+            }
         }
         self.node = name.map(str::to_owned);
         self
@@ -147,10 +151,27 @@ impl Server {
         &self.shown
     }
 
+    /// Of several hosts the one that answered last is asked first. The error is the last one's that was asked.
     pub(super) async fn connect(&self) -> Res<PgConnection> {
+        let (hosts, mut failed) = (self.each.len(), None);
+        // Whoever waits for all of them waits no longer than for one.
+        let within = if hosts > 1 { CONNECT_WITHIN } else { GREETS_WITHIN };
+        for _ in 0..hosts {
+            let number = self.next.load(Ordering::Relaxed) % hosts;
+            match greeted_within(within, self.connect_to(&self.each[number])).await {
+                Ok(connection) => return Ok(connection),
+                Err(failure) => failed = Some(failure),
+            }
+            // (Another connection's failure may have told it, too.)
+            self.next.compare_exchange(number, (number + 1) % hosts, Ordering::Relaxed, Ordering::Relaxed).ok();
+        }
+        Err(failed.expect("it names a host"))
+    }
+
+    async fn connect_to(&self, host: &Config) -> Res<PgConnection> {
         let (client, warned) = match &self.tls {
-            Some(tls) => Box::pin(greeted(connect(&self.config, tls.clone()))).await?,
-            None => Box::pin(greeted(connect(&self.config, NoTls))).await?,
+            Some(tls) => Box::pin(connect(host, tls.clone())).await?,
+            None => Box::pin(connect(host, NoTls)).await?,
         };
         let statements =
             self.pooled.as_ref().map_or_else(|| Statements::Named(RefCell::default()), |types| Statements::Typed(Arc::clone(types)));
@@ -199,8 +220,12 @@ impl Server {
 
 /// What a server must answer at once.
 pub(super) async fn greeted<T>(asked: impl Future<Output = Res<T>>) -> Res<T> {
-    let greeted = tokio::time::timeout(GREETS_WITHIN, asked).await;
-    greeted.map_err(|_| Failure::Silent(GREETS_WITHIN.as_secs()))?
+    greeted_within(GREETS_WITHIN, asked).await
+}
+
+async fn greeted_within<T>(within: Duration, asked: impl Future<Output = Res<T>>) -> Res<T> {
+    let greeted = tokio::time::timeout(within, asked).await;
+    greeted.map_err(|_| Failure::Silent(within.as_secs()))?
 }
 
 async fn connect<T>(config: &Config, tls: T) -> Res<(Client, Arc<AtomicBool>)>
@@ -221,6 +246,29 @@ where
         }
     });
     Ok((client, warned))
+}
+
+/// The URL of each of its hosts. What it says of hosts behind its path (`?host=`) cannot be taken apart.
+fn alone(url: &str) -> Vec<String> {
+    let Some((scheme, rest)) = url.split_once("://") else { return Vec::new() };
+    let (hosts, behind) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if ["host=", "hostaddr=", "port="].iter().any(|key| behind.contains(key)) {
+        return vec![url.to_owned()];
+    }
+    let (user, hosts) = hosts.rsplit_once('@').map_or((String::new(), hosts), |(user, hosts)| (format!("{user}@"), hosts));
+    hosts.split(',').map(|host| format!("{scheme}://{user}{host}{behind}")).collect()
+}
+
+/// What we ask of every connection.
+fn settle(config: &mut Config, is_open: bool, password: Option<&SecretString>) {
+    if config.get_target_session_attrs() == TargetSessionAttrs::Any {
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
+    config.ssl_mode(if is_open { SslMode::Disable } else { SslMode::Require });
+    config.application_name("punctual").connect_timeout(CONNECT_WITHIN).tcp_user_timeout(UNCONFIRMED).keepalives_idle(UNCONFIRMED);
+    if let Some(password) = password {
+        config.password(password.expose_secret());
+    }
 }
 
 fn is_remote(host: &Host) -> bool {

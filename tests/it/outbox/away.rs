@@ -202,6 +202,26 @@ async fn a_command_gives_up_on_a_database_that_takes_the_connection_and_says_not
     });
 }
 
+/// Its first host takes the connection and says nothing, as one does whose machine hangs while a standby was promoted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_whose_first_host_says_nothing_is_found_at_the_second() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "second_host").await;
+    practice.write("a", "");
+    let hangs = tempfile::tempdir().unwrap();
+    let _takes = std::os::unix::net::UnixListener::bind(hangs.path().join(cluster.socket())).unwrap();
+    let first = format!("postgres://punctual@{}:{},", hangs.path().to_str().unwrap().replace('/', "%2F"), cluster.port);
+    let file = practice.folder.path().join("a/punctual.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("postgres://punctual@", &first, 1)).unwrap();
+    let mut a = Node { folder: practice.folder.path().join("a"), process: None, manager: None };
+    a.start();
+    assert_eq!(practice.told(1).await, [1], "{}", a.log());
+    assert_eq!(a.ends("TERM"), Some(0), "{}", a.log());
+    let (code, said) = said_of_silence(&a, &["status"]);
+    assert!(code != 74 && said.contains("accepted"), "{code}: {said}");
+}
+
 /// Likewise where it falls silent in the middle: of what is read, of what is written, and of a node that would wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_gives_up_on_a_database_that_falls_silent_while_it_is_asked() {
