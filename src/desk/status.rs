@@ -8,12 +8,12 @@ use utoipa::ToSchema;
 
 use super::Desk;
 use super::outage::{self, Outage};
-use super::unreachable::unreachable;
+use super::reading::SessionRead;
 use crate::entry::State;
 use crate::guard::sessions_of;
 use crate::notice::Reason;
 use crate::outbox::{Filter, NodeRow, Outbox, SourceStatus, Status, StoreError};
-use crate::session::SessionId;
+use crate::session::{AutoDeliver, Participant, ParticipationId, SessionId};
 use crate::zone::rfc3339;
 
 /// Texts that are counted: somebody who reads them has no use for a larger number.
@@ -100,12 +100,27 @@ pub async fn is_anybody_ambiguous(
     Ok(to_come.iter().any(|(source, id)| sources.contains(source) && held.contains(id)))
 }
 
-/// Somebody who is to be told will not be reached, for something in their record cannot be used; that need be no fault of the last list.
+/// Somebody whom we are to tell is told nothing, for something in their record cannot be used; that need be no fault of the last list. (Whom their
+/// host tells gets nothing from us anyway.)
 pub async fn is_anybody_quarantined(desk: &Desk, status: &Status, now: DateTime<Utc>) -> Result<bool, StoreError> {
     if status.by_reason.get(&Reason::Quarantined).is_none_or(|n| *n == 0) {
         return Ok(false);
     }
-    Ok(unreachable(desk, now).await?.iter().any(|row| row.reason == Reason::Quarantined.as_str()))
+    let omissions = desk.outbox.omissions(&Filter::default()).await?;
+    let quarantined = omissions.iter().filter(|o| o.reason == Reason::Quarantined);
+    let people: HashSet<(SessionId, ParticipationId)> = quarantined.filter_map(|o| Some((o.session?, o.participation?))).collect();
+    let sessions: HashSet<SessionId> = people.iter().map(|(session, _)| *session).collect();
+    let mut to_come = desk.outbox.starting(now, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
+    to_come.retain(|(source, id)| desk.sources.contains(source) && sessions.contains(id));
+    let is_ours = move |desk: &Desk, read: Vec<SessionRead>| {
+        // What cannot be read of the store is told of nobody.
+        let mut seen = read.into_iter().filter_map(|read| desk.see_one(read, now).ok()).filter(|seen| seen.session.is_active());
+        seen.any(|seen| {
+            let ours = |p: &Participant| p.auto_deliver != AutoDeliver::Nobody && people.contains(&(seen.session.id, p.id));
+            seen.session.participants.iter().any(ours)
+        })
+    };
+    Ok(desk.look(&to_come, is_ours).await?.contains(&true))
 }
 
 /// Something waits for a person.

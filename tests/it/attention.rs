@@ -11,8 +11,8 @@ use serde_json::json;
 fn somebody_whose_record_cannot_be_used_needs_attention() {
     let folder = tempfile::tempdir().unwrap();
     let start = (WallClock.now() + TimeDelta::days(3)).to_rfc3339();
-    let write = |zone: &str| {
-        let person = json!({ "ParticipationId": 10, "ConnectCode": 700, "ShouldAutoDeliverCode": "E",
+    let write = |zone: &str, deliver: &str| {
+        let person = json!({ "ParticipationId": 10, "ConnectCode": 700, "ShouldAutoDeliverCode": deliver,
             "ParticipantEmailAddress": "trevor@example.com", "ParticipantTimeZoneWindowsId": zone });
         let list = json!([{ "SessionId": 1, "ScheduleTs": start, "Participants": [person] }]);
         std::fs::write(folder.path().join("list"), list.to_string()).unwrap();
@@ -25,9 +25,12 @@ fn somebody_whose_record_cannot_be_used_needs_attention() {
         let done = command.args(arguments).current_dir(folder.path()).output().unwrap();
         done.status.code().unwrap()
     };
-    write("Nowhere Standard Time");
     let codes = || [&["run", "--once"][..], &["status"], &["unreachable"]].map(run);
+    // Their host tells them: we send them nothing, with whatever zone.
+    write("Nowhere Standard Time", "N");
+    assert_eq!(codes()[..2], [0; 2]);
+    write("Nowhere Standard Time", "E");
     assert_eq!(codes(), [3; 3]);
-    write("UTC");
+    write("UTC", "E");
     assert_eq!(codes(), [0; 3]);
 }
