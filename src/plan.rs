@@ -146,6 +146,10 @@ pub fn observe(session: &Session, mut known: KnownMap, policy: &Policy, first_fi
         };
         let seen = known.entry((session.id, participant.id)).or_insert_with(new);
         by_this_clock(seen, now);
+        // Nothing can be planned for whom somebody else announced it to, while nobody knows their clock: what they were told stays as it was noted.
+        if seen.adopted && seen.notices.is_empty() && zone_of(participant, policy).is_err() {
+            continue;
+        }
         // An answer that comes with a new start was given to the old one.
         if seen.said.is_none_or(|said| said.rsvp != participant.rsvp) {
             seen.said = Some(SourceRsvp { rsvp: participant.rsvp, start: seen.start });

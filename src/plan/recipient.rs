@@ -55,10 +55,11 @@ pub fn recipient<'a>(
     Ok(Recipient { address, zone, locale })
 }
 
-/// Nobody can tell them anything by the channel that ShouldAutoDeliverCode names: there is no address, or no code to join with.
+/// Nobody can tell them anything by the channel that ShouldAutoDeliverCode names: there is no address that can be used, or no code to join with.
 pub fn is_told_nowhere(person: &Participant, policy: &Policy) -> bool {
+    use Reason::{InvalidEmail, InvalidNumber, NoConnectCode, NoEmail, NoNumber};
     let nothing = Suppressions::default();
-    matches!(recipient(person, policy, &nothing, true), Err((Reason::NoEmail | Reason::NoNumber | Reason::NoConnectCode, _)))
+    matches!(recipient(person, policy, &nothing, true), Err((NoEmail | InvalidEmail | NoNumber | InvalidNumber | NoConnectCode, _)))
 }
 
 /// Who it is, over all sessions: a digest of ParticipantExternalId, or of the name where there is none.

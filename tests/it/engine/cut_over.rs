@@ -67,6 +67,7 @@ async fn what_nobody_can_have_announced_is_told() {
         (cancelled(START), "it was cancelled"),
         (cancelled("2026-12-01T15:00:00"), "it was cancelled, and is moved"),
         (without("ParticipantEmailAddress", json!("")), "there was no address"),
+        (without("ParticipantEmailAddress", json!("nonsense")), "there was no address that can be used"),
         (without("ConnectCode", json!(null)), "there was no code"),
     ] {
         let world = after(&[first, one(START), one(START)]).await;

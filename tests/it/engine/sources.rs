@@ -383,11 +383,21 @@ async fn whoever_was_at_fault_in_the_first_fill_is_told_what_changed_meanwhile()
     let moved = |session: &mut Value| session["ScheduleTs"] = json!("2026-11-27T15:00:00");
     let cancelled = |session: &mut Value| session["ScheduleType"] = json!("Cancelled");
     let changes: [Named<'_, Value>; 2] = [(&moved, "rescheduled accepted"), (&cancelled, "cancelled accepted")];
-    for (change, told) in changes {
+    let faults = [("ConnectCode", "oops"), ("ParticipantTimeZoneWindowsId", "Mars Standard Time")];
+    for ((change, told), (field, bad), meanwhile) in
+        changes.iter().flat_map(|c| faults.iter().flat_map(move |f| [false, true].map(|m| (*c, *f, m))))
+    {
         let world = World::with("2026-11-24T09:00:00Z", CUT_OVER);
         let (one, mut two) = (session(1, TWO_DAYS, 100_000_001), session(2, TWO_DAYS, 100_000_002));
-        two["Participants"][1]["ConnectCode"] = json!("oops");
-        world.walk_of("a", &[one.clone(), two]).await;
+        two["Participants"][1][field] = json!(bad);
+        world.walk_of("a", &[one.clone(), two.clone()]).await;
+        if meanwhile {
+            change(&mut two);
+            for minute in [4, 6] {
+                world.set(&format!("2026-11-24T09:0{minute}:00Z"));
+                world.walk_of("a", &[one.clone(), two.clone()]).await;
+            }
+        }
         let mut two = session(2, TWO_DAYS, 100_000_002);
         change(&mut two);
         for minute in [10, 12, 14, 16] {
