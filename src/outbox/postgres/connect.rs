@@ -33,9 +33,7 @@ const EXPECTED: &str = "expected one as in postgres://punctual@db.example.com/pu
 /// A database, as the configuration names it.
 #[derive(Clone)]
 pub struct Server {
-    /// All hosts.
-    config: Config,
-    /// Each of them alone: one that takes a connection and says nothing must not stand before the others.
+    /// Each of its hosts alone: one that takes a connection and says nothing must not stand before the others.
     each: Vec<Config>,
     /// Which of those is asked next.
     next: Arc<AtomicUsize>,
@@ -59,7 +57,7 @@ pub(super) struct PgConnection {
 /// The same place, spoken to in the same way.
 impl PartialEq for Server {
     fn eq(&self, other: &Self) -> bool {
-        self.config == other.config && self.pooled.is_some() == other.pooled.is_some()
+        self.each == other.each && self.pooled.is_some() == other.pooled.is_some()
     }
 }
 
@@ -82,7 +80,7 @@ impl Server {
     /// # Errors
     /// Says what is wrong with it, and shows no password.
     pub fn parse(url: &str, password: Option<&SecretString>, ca_file: Option<&Path>) -> Result<Self, String> {
-        let mut config: Config = url.parse().map_err(|e| format!("it is no address of a database: {}; {EXPECTED}", cause(&e)))?;
+        let config: Config = url.parse().map_err(|e| format!("it is no address of a database: {}; {EXPECTED}", cause(&e)))?;
         if config.get_password().is_some() {
             return Err(format!(
                 "a password stands in it, and so in every listing of the configuration: put it into a file, and name that in [store] password_file; {EXPECTED}"
@@ -102,14 +100,13 @@ impl Server {
             _ if said && is_remote => return Err("sslmode=prefer speaks in the clear where the server wishes it: leave it out, which requires TLS of every host that is not this one".to_owned()),
             _ => !is_remote,
         };
-        let mut each =
-            alone(url).iter().map(|url| url.parse()).collect::<Result<Vec<Config>, _>>().unwrap_or_else(|_| vec![config.clone()]);
-        for config in each.iter_mut().chain([&mut config]) {
-            settle(config, is_open, password);
+        let shown = shown(&config);
+        let mut each = alone(url).iter().map(|url| url.parse()).collect::<Result<Vec<Config>, _>>().unwrap_or_else(|_| vec![config]);
+        for host in &mut each {
+            settle(host, is_open, password);
         }
         let tls = if is_open { None } else { Some(MakeRustlsConnect::new((*crate::tls::client_config(ca_file)?).clone())) };
-        let shown = shown(&config);
-        Ok(Self { config, each, next: Arc::default(), tls, shown, node: None, pooled: None, hurries: false })
+        Ok(Self { each, next: Arc::default(), tls, shown, node: None, pooled: None, hurries: false })
     }
 
     /// `pooler`: through one that gives each transaction another connection (PgBouncer with `pool_mode = transaction`, of any version).
@@ -123,8 +120,8 @@ impl Server {
     #[must_use]
     pub fn as_node(mut self, name: Option<&str>) -> Self {
         if let Some(name) = name {
-            for config in self.each.iter_mut().chain([&mut self.config]) {
-                config.application_name(format!("punctual {name}"));
+            for host in &mut self.each {
+                host.application_name(format!("punctual {name}"));
             }
         }
         self.node = name.map(str::to_owned);
@@ -250,7 +247,7 @@ where
 
 /// The URL of each of its hosts. What it says of hosts behind its path (`?host=`) cannot be taken apart.
 fn alone(url: &str) -> Vec<String> {
-    let Some((scheme, rest)) = url.split_once("://") else { return Vec::new() };
+    let Some((scheme, rest)) = url.split_once("://") else { return vec![url.to_owned()] };
     let (hosts, behind) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     if ["host=", "hostaddr=", "port="].iter().any(|key| behind.contains(key)) {
         return vec![url.to_owned()];
