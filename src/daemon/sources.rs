@@ -75,7 +75,7 @@ impl Engine {
             return Ok(Some(false));
         }
         let known = self.look_of(source).await?;
-        if let Some(until) = self.left_alone(source, &known) {
+        if let Some(until) = source.left_alone((known.quiet_until, known.refusals), self.clock.now()) {
             self.tell_left_alone(&source.name, until);
             return Ok(Some(false));
         }
@@ -119,14 +119,6 @@ impl Engine {
         self.note_read(source, &known, print.as_ref()).await?;
         source.memory.walked(print, report.walks);
         Ok(Some(snapshot.kind == SnapshotKind::Full))
-    }
-
-    /// Until when a server asked to be left alone, whichever process it said that to.
-    fn left_alone(&self, source: &Source, known: &SourceLook) -> Option<DateTime<Utc>> {
-        let SourceKind::Http(api) = &source.kind else { return None };
-        let now = self.clock.now();
-        api.recall((known.quiet_until, known.refusals), now);
-        api.left_alone(now).0
     }
 
     /// Its refusal was told by the process that met it: not again with every poll that it asked to be spared. The one that is responsible for it since has

@@ -51,6 +51,13 @@ impl Source {
         Some(format!("node {of} reads it, and this machine does not: it is left out here"))
     }
 
+    /// Until when a server asked to be left alone, whichever process it said that to: `noted` is what [`Api::recall`] takes. `None`: it may be asked.
+    pub fn left_alone(&self, noted: (Option<DateTime<Utc>>, u32), now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let SourceKind::Http(api) = &self.kind else { return None };
+        api.recall(noted, now);
+        api.left_alone(now).0
+    }
+
     /// What it says now, its words taken for what the practice says that they mean. The error names the file or the address, and the place in it.
     pub async fn read(&self) -> Result<Snapshot, String> {
         let mut snapshot = match &self.kind {

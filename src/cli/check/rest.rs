@@ -21,8 +21,6 @@ pub(super) async fn noted(config: &Config) -> Vec<SourceLook> {
 
 /// Until when it is left alone. `None`: it may be asked.
 pub(super) fn until(source: &Source, noted: &[SourceLook], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let SourceKind::Http(api) = &source.kind else { return None };
     let look = noted.iter().find(|look| look.source == source.name)?;
-    api.recall((look.quiet_until, look.refusals), now);
-    api.left_alone(now).0
+    source.left_alone((look.quiet_until, look.refusals), now)
 }
