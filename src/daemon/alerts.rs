@@ -141,7 +141,7 @@ impl Engine {
             let text = format!("Node {} {}. {}", node.name, nodes::idle(&since, why), nodes::MEANWHILE);
             add(format!("node:{}", node.name), node.since, text, false);
         }
-        let lapsed = self.office().desk.lapsed(now).await?.len();
+        let lapsed = self.desk().lapsed(now).await?.len();
         if lapsed > 0 {
             add("lapsed".to_owned(), None, format!("{lapsed} messages of the last day were not sent in time. Open Not reached."), true);
         }

@@ -133,7 +133,7 @@ impl Engine {
     /// [`Engine::unready`], with what waits for them.
     pub(super) async fn outages(&self) -> crate::outbox::Result<Vec<Outage>> {
         let now = self.clock.now();
-        let mut found = outage::find(&self.office().desk, &self.outbox.status().await?.sources, now).await?;
+        let mut found = outage::find(&self.desk(), &self.outbox.status().await?.sources, now).await?;
         for (lane, _) in &self.lanes {
             let stands = !lane.meter().is_alive(Instant::now());
             if found.iter().any(|o| o.is_of(lane.channel)) || !(stands || lane.is_closed(now)) {

@@ -25,7 +25,7 @@ impl Engine {
         let asked = async {
             let (status, guards) = (self.outbox.status().await?, self.outbox.guards().await?);
             let (undelivered, unread) = (self.outbox.undelivered(now).await?.len(), self.outbox.unread(1000).await?.len());
-            let lapsed = self.office().desk.lapsed(now).await?.len();
+            let lapsed = self.desk().lapsed(now).await?.len();
             anyhow::Ok((status, guards, self.outbox.held_by_reason().await?, undelivered, unread, lapsed))
         };
         let (status, guards, held, undelivered, unread, lapsed) = tokio::time::timeout(FIGURES_WITHIN, asked).await.ok()?.ok()?;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::Desk;
 use super::outage::{self, Outage};
-use super::reading::SessionRead;
+use super::reading::{SessionRead, SourceSession};
 use crate::entry::State;
 use crate::guard::sessions_of;
 use crate::notice::Reason;
@@ -96,8 +96,19 @@ pub async fn is_anybody_ambiguous(
     }
     let omissions = outbox.omissions(&Filter::default()).await?;
     let held: HashSet<SessionId> = omissions.iter().filter(|o| o.reason == Reason::Ambiguous).filter_map(|o| o.session).collect();
-    let to_come = outbox.starting(now, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
-    Ok(to_come.iter().any(|(source, id)| sources.contains(source) && held.contains(id)))
+    Ok(!to_come(outbox, sources, &held, now).await?.is_empty())
+}
+
+/// Those of them that are to come, and stand under one of these sources.
+async fn to_come(
+    outbox: &dyn Outbox,
+    sources: &[String],
+    sessions: &HashSet<SessionId>,
+    now: DateTime<Utc>,
+) -> Result<Vec<SourceSession>, StoreError> {
+    let mut to_come = outbox.starting(now, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
+    to_come.retain(|(source, id)| sources.contains(source) && sessions.contains(id));
+    Ok(to_come)
 }
 
 /// Somebody whom we are to tell is told nothing, for something in their record cannot be used; that need be no fault of the last list. (Whom their
@@ -110,8 +121,7 @@ pub async fn is_anybody_quarantined(desk: &Desk, status: &Status, now: DateTime<
     let quarantined = omissions.iter().filter(|o| o.reason == Reason::Quarantined);
     let people: HashSet<(SessionId, ParticipationId)> = quarantined.filter_map(|o| Some((o.session?, o.participation?))).collect();
     let sessions: HashSet<SessionId> = people.iter().map(|(session, _)| *session).collect();
-    let mut to_come = desk.outbox.starting(now, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
-    to_come.retain(|(source, id)| desk.sources.contains(source) && sessions.contains(id));
+    let to_come = to_come(&*desk.outbox, &desk.sources, &sessions, now).await?;
     let is_ours = move |desk: &Desk, read: Vec<SessionRead>| {
         // What cannot be read of the store is told of nobody.
         let mut seen = read.into_iter().filter_map(|read| desk.see_one(read, now).ok()).filter(|seen| seen.session.is_active());
