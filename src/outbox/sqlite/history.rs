@@ -25,9 +25,7 @@ fn add(tx: &Tx<'_>, key: Option<NoticeKey>, mut row: LedgerRow) -> rusqlite::Res
     // As it will be read: times are kept to the millisecond.
     row.at = DateTime::from_timestamp_millis(ms(row.at)).unwrap_or(row.at);
     let head = Anchor { seq: row.seq, link: tx.link(last.link, &row)? };
-    let sql = "INSERT INTO ledger (seq, chain, at, notice_key, session_id, participation_id, event, from_state, to_state, reason, detail)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-    let added = tx.adding(sql)?.execute(params![
+    let added = tx.adding()?.execute(params![
         head.seq,
         head.link.0,
         ms(row.at),

@@ -20,6 +20,10 @@ pub(super) struct Tx<'c> {
     adding: RefCell<Option<CachedStatement<'c>>>,
 }
 
+const ADD: &str =
+    "INSERT INTO ledger (seq, chain, at, notice_key, session_id, participation_id, event, from_state, to_state, reason, detail)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+
 /// What the ledger's next rows are chained with.
 #[derive(Default)]
 enum Chain {
@@ -54,10 +58,10 @@ impl<'c> Tx<'c> {
     }
 
     /// The statement that adds a row to the ledger.
-    pub(super) fn adding(&self, sql: &str) -> rusqlite::Result<RefMut<'_, CachedStatement<'c>>> {
+    pub(super) fn adding(&self) -> rusqlite::Result<RefMut<'_, CachedStatement<'c>>> {
         let mut adding = self.adding.borrow_mut();
         if adding.is_none() {
-            *adding = Some(self.connection.prepare_cached(sql)?);
+            *adding = Some(self.connection.prepare_cached(ADD)?);
         }
         Ok(RefMut::map(adding, |statement| statement.as_mut().expect("it was just put there")))
     }
