@@ -57,7 +57,7 @@ async fn pushed_to(practice: &Practice, name: &'static str, wire: Option<(&Wire,
         "[[source]]\nname = \"pushed\"\nkind = \"push\"\ntoken_file = \"../token\"\n[server]\nlisten = \"127.0.0.1:{port}\"\nwebhook_token_file = \"../hook\"\n"
     );
     practice.write(name, &more);
-    let mut node = Node { folder: practice.folder.path().join(name), process: None, manager: None };
+    let mut node = practice.written(name);
     if let Some((wire, database)) = wire {
         through(wire, database, &node);
     }
@@ -165,7 +165,7 @@ async fn a_node_that_starts_while_it_is_away_waits_until_it_is_there() {
 
 /// What each of them says of a database that takes the connection and says nothing.
 fn said_of_silence(node: &Node, arguments: &[&str]) -> (i32, String) {
-    let done = Node { folder: node.folder.clone(), process: None, manager: None }.run_within(arguments, Duration::from_secs(110));
+    let done = Node::of(node.folder.clone()).run_within(arguments, Duration::from_secs(110));
     done.unwrap_or_else(|| panic!("{arguments:?} waits for ever"))
 }
 
@@ -174,7 +174,7 @@ async fn a_command_gives_up_on_a_database_that_takes_the_connection_and_says_not
     let Some(cluster) = cluster() else { return };
     let practice = Practice::open(cluster, "mute").await;
     practice.write("a", "");
-    let node = Node { folder: practice.folder.path().join("a"), process: None, manager: None };
+    let node = practice.written("a");
     let file = node.folder.join("punctual.toml");
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let at = silent.local_addr().unwrap();
@@ -214,7 +214,7 @@ async fn a_database_whose_first_host_says_nothing_is_found_at_the_second() {
     let file = practice.folder.path().join("a/punctual.toml");
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replacen("postgres://punctual@", &first, 1)).unwrap();
-    let mut a = Node { folder: practice.folder.path().join("a"), process: None, manager: None };
+    let mut a = practice.written("a");
     a.start();
     assert_eq!(practice.told(1).await, [1], "{}", a.log());
     assert_eq!(a.ends("TERM"), Some(0), "{}", a.log());
@@ -240,7 +240,7 @@ async fn a_command_gives_up_on_a_database_that_falls_silent_while_it_is_asked() 
         for (number, (arguments, at)) in commands.into_iter().enumerate() {
             let name: &'static str = ["b", "c", "d", "e"][number];
             practice.write(name, "");
-            let node = Node { folder: practice.folder.path().join(name), process: None, manager: None };
+            let node = practice.written(name);
             let wire = Wire::before(cluster);
             through(&wire, "hush", &node);
             wire.falls_silent_at(at);
@@ -264,7 +264,7 @@ async fn a_node_that_loses_the_database_while_it_starts_waits_and_starts_once_mo
     let practice = Practice::open(cluster, "begun").await;
     let wire = Wire::before(cluster);
     practice.write("a", "");
-    let mut a = Node { folder: practice.folder.path().join("a"), process: None, manager: None };
+    let mut a = practice.written("a");
     through(&wire, "begun", &a);
     wire.breaks_at(&["to_regclass('punctual_schema')", "FROM practice WHERE name", "moved_to", "INSERT INTO node", "lineage = $2"]);
     a.start();

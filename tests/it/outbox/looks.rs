@@ -65,7 +65,7 @@ fn with_own_list(practice: &Practice, name: &'static str, poll: &str, more: &str
     let folder = practice.folder.path().join(name);
     let text = fs::read_to_string(folder.join("punctual.toml")).unwrap();
     fs::write(folder.join("punctual.toml"), text.replace("../list", "list").replace("* * * * * *", poll)).unwrap();
-    Node { folder, process: None, manager: None }
+    Node::of(folder)
 }
 
 /// What its file says from now on.

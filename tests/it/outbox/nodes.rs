@@ -67,9 +67,14 @@ impl Practice {
 
     pub(super) fn node_with(&self, name: &'static str, more: &str) -> Node {
         self.write(name, more);
-        let mut node = Node { folder: self.folder.path().join(name), process: None, manager: None };
+        let mut node = self.written(name);
         node.start();
         node
+    }
+
+    /// Of which there is a configuration, and no process yet.
+    pub(super) fn written(&self, name: &str) -> Node {
+        Node::of(self.folder.path().join(name))
     }
 
     /// Its configuration.
@@ -109,6 +114,10 @@ pub(super) struct Node {
 }
 
 impl Node {
+    pub(super) fn of(folder: PathBuf) -> Self {
+        Self { folder, process: None, manager: None }
+    }
+
     pub(super) fn start(&mut self) {
         let log = fs::File::create(self.folder.join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_punctual"));
@@ -411,7 +420,7 @@ async fn a_list_of_another_node_is_left_out_by_hand() {
     let Some(cluster) = cluster() else { return };
     let practice = Practice::open(cluster, "left_out").await;
     practice.write("a", "[[source]]\nname = \"front\"\nkind = \"file\"\npath = \"/nowhere/front\"\nnode = \"b\"\n");
-    let a = Node { folder: practice.folder.path().join("a"), process: None, manager: None };
+    let a = practice.written("a");
     for arguments in [&["check"][..], &["preview"], &["preview", "--format=json"], &["diff", "punctual.toml", "punctual.toml"]] {
         let (code, said) = a.run(arguments);
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
