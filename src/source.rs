@@ -3,6 +3,7 @@
 
 pub mod ambiguity;
 mod configured;
+pub mod copies;
 pub mod file;
 pub mod http;
 pub mod json;

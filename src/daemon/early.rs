@@ -24,7 +24,7 @@ impl Early {
             SourceKind::Http(_) | SourceKind::Push(_) => None,
         });
         let read = move |settings: &file::Settings| match file::read_since(settings, None, now) {
-            Ok(SourceRead::Now(snapshot, Some(print))) => Some((snapshot, print)),
+            Ok(SourceRead::Now(snapshot, Some(print))) if print.is_whole() => Some((snapshot, print)),
             Ok(_) | Err(_) => None,
         };
         Self(Mutex::new(files.map(|(name, settings)| (name, tokio::task::spawn_blocking(move || read(&settings)))).collect()))

@@ -87,9 +87,12 @@ impl Engine {
         let rests = walk::rests(&*self.outbox, &source.name, &self.policy, now).await?;
         let last = rests.as_ref().and_then(|rest| source.memory.last(rest.walks));
         let early = self.feeds.early.take(&source.name).await;
-        let read = source.read_since(last, early, now).await;
+        let mut read = source.read_since(last, early, now).await;
         self.note_rest(source, &known).await?;
-        let (mut snapshot, print) = match read.and_then(|read| self.unless_older(source, &known, read)) {
+        if let Ok(said) = read {
+            read = self.unless_older(source, &known, said).await?;
+        }
+        let (mut snapshot, print) = match read {
             Ok(SourceRead::Now(snapshot, print)) => {
                 self.is_read(&source.name, now);
                 (snapshot, print)
@@ -97,6 +100,7 @@ impl Engine {
             Ok(SourceRead::Same(print)) => {
                 self.is_read(&source.name, now);
                 let (at, walks) = rests.map_or((now, 0), |rest| (rest.last_snapshot_at, rest.walks));
+                self.note_read(source, &known, Some(&print)).await?;
                 source.memory.walked(Some(print), walks);
                 walk::heard(&*self.outbox, &source.name, &self.policy, at, now).await?;
                 return Ok(Some(true));

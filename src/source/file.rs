@@ -3,13 +3,14 @@
 //! A folder's files are read in the order of their names. One that cannot be used is a fault of its own, and makes the snapshot partial:
 //! what stood in it counts as unchanged, never as gone. A single file that cannot be used is refused whole: the last good snapshot stays.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
 use super::json::{self, BODY_MAX};
 use super::same::{self, FileStamp, Part, Print, SourceRead};
-use crate::session::{Snapshot, SnapshotKind};
+use crate::session::Snapshot;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -35,36 +36,37 @@ pub fn read_since(settings: &Settings, last: Option<&Print>, now: DateTime<Utc>)
         return Ok(SourceRead::Same(print));
     }
     let (snapshot, print) = read_all(settings, now, &|_, _| {})?;
-    // What could not be read may be readable the next time.
-    let print = (snapshot.kind == SnapshotKind::Full).then_some(print);
-    Ok(SourceRead::Now(snapshot, print))
+    Ok(SourceRead::Now(snapshot, Some(print)))
 }
 
 /// What it is known by now, if it is what it was. Only files whose marks cannot be trusted are read.
 fn same_as(settings: &Settings, last: &Print, now: DateTime<Utc>) -> Result<Option<Print>, String> {
-    let files = files(&settings.path)?;
-    if files.len() != last.0.len() {
+    let (folder, files) = (changed_at(&settings.path)?, files(&settings.path)?);
+    if files.len() != last.parts.len() {
         return Ok(None);
     }
-    Ok(files.iter().zip(&last.0).map(|(file, before)| part_as(file, before, now)).collect::<Option<Vec<Part>>>().map(Print))
+    let parts = files.iter().zip(&last.parts).map(|(file, before)| part_as(file, before, now)).collect::<Option<Vec<Part>>>();
+    Ok(parts.map(|parts| Print { parts, folder }))
 }
 
 fn part_as(file: &Path, before: &Part, now: DateTime<Utc>) -> Option<Part> {
     let meta = std::fs::metadata(file).ok().filter(|meta| name(file) == before.name && meta.len() <= BODY_MAX as u64)?;
     let mark = FileStamp::of(&meta, now);
-    let same =
-        before.mark.is_some_and(|then| mark.is_same(then)) || std::fs::read(file).is_ok_and(|bytes| same::digest(&bytes) == before.digest);
+    let same = before.mark.is_some_and(|then| mark.is_same(then))
+        || std::fs::read(file).is_ok_and(|bytes| Some(same::digest(&bytes)) == before.digest);
     same.then(|| Part { mark: Some(mark), ..before.clone() })
 }
 
 fn read_all(settings: &Settings, now: DateTime<Utc>, progress: &dyn Fn(u64, u64)) -> Result<(Snapshot, Print), String> {
     let path = &settings.path;
-    let meta = std::fs::metadata(path).map_err(|e| format!("{}: cannot be read: {e}", path.display()))?;
-    if meta.is_dir() {
-        return read_folder(path, now, progress);
+    // Known before its files are: of what comes meanwhile it says nothing.
+    let folder = changed_at(path)?;
+    if folder.is_some() {
+        let (snapshot, parts) = read_folder(path, now, progress)?;
+        return Ok((snapshot, Print { parts, folder }));
     }
     let (snapshot, part) = read_file(path, now)?;
-    Ok((snapshot, Print(vec![part])))
+    Ok((snapshot, Print { parts: vec![part], folder: None }))
 }
 
 fn read_file(path: &Path, now: DateTime<Utc>) -> Result<(Snapshot, Part), String> {
@@ -77,8 +79,14 @@ fn read_file(path: &Path, now: DateTime<Utc>) -> Result<(Snapshot, Part), String
         return Err(says(format!("has {} bytes; expected at most {BODY_MAX} (32 MiB)", meta.len())));
     }
     let bytes = std::fs::read(path).map_err(|e| says(format!("cannot be read: {e}")))?;
-    let part = Part { name: name(path), mark: Some(FileStamp::of(&meta, now)), digest: same::digest(&bytes) };
+    let part = Part { name: name(path), mark: Some(FileStamp::of(&meta, now)), digest: Some(same::digest(&bytes)) };
     Ok((json::parse(&bytes).map_err(|refusal| says(refusal.to_string()))?, part))
+}
+
+/// When a file came to the folder or left it last, in seconds since 1970; `None`: it is no folder.
+fn changed_at(path: &Path) -> Result<Option<i64>, String> {
+    let meta = std::fs::metadata(path).map_err(|e| format!("{}: cannot be read: {e}", path.display()))?;
+    Ok(meta.is_dir().then(|| meta.mtime()))
 }
 
 /// The file, or those of the folder by their names.
@@ -98,21 +106,25 @@ fn name(file: &Path) -> String {
     file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn read_folder(path: &Path, now: DateTime<Utc>, progress: &dyn Fn(u64, u64)) -> Result<(Snapshot, Print), String> {
+fn read_folder(path: &Path, now: DateTime<Utc>, progress: &dyn Fn(u64, u64)) -> Result<(Snapshot, Vec<Part>), String> {
     let files = files(path)?;
-    let (mut whole, mut print) = (Snapshot::default(), Print::default());
+    let (mut whole, mut parts) = (Snapshot::default(), Vec::with_capacity(files.len()));
     for (n, file) in files.iter().enumerate() {
         progress(n as u64, files.len() as u64);
         let name = name(file);
         match read_file(file, now) {
             Ok((snapshot, part)) => {
                 append(&mut whole, snapshot, name);
-                print.0.push(part);
+                parts.push(part);
             }
-            Err(reason) => whole.lost(name, reason),
+            Err(reason) => {
+                let mark = std::fs::metadata(file).ok().map(|meta| FileStamp::of(&meta, now));
+                parts.push(Part { name: name.clone(), mark, digest: None });
+                whole.lost(name, reason);
+            }
         }
     }
-    Ok((whole, print))
+    Ok((whole, parts))
 }
 
 /// Half-written files hide behind a dot until they are renamed.

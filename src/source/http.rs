@@ -97,9 +97,9 @@ impl Api {
             bodies.push((path, body));
         }
         let part = |(path, body): &(String, Result<Vec<u8>, String>)| {
-            body.as_ref().ok().map(|body| Part { name: path.clone(), mark: None, digest: same::digest(body) })
+            body.as_ref().ok().map(|body| Part { name: path.clone(), mark: None, digest: Some(same::digest(body)) })
         };
-        let print = bodies.iter().map(part).collect::<Option<Vec<Part>>>().map(Print);
+        let print = bodies.iter().map(part).collect::<Option<Vec<Part>>>().map(|parts| Print { parts, folder: None });
         if print.is_some() && print.as_ref() == last {
             return Ok(SourceRead::Same(print.unwrap_or_default()));
         }

@@ -8,7 +8,6 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::session::Snapshot;
@@ -20,21 +19,22 @@ const SETTLES: TimeDelta = TimeDelta::seconds(5);
 pub enum SourceRead {
     /// What it said when it was last walked; with what it is known by now.
     Same(Print),
-    /// This; with what it is known by, if it may be the same one day.
+    /// This; with what it is known by. `None`: it came over the network, and not whole.
     Now(Snapshot, Option<Print>),
 }
 
 /// What the bytes of a source are known by, part by part.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Print(pub(super) Vec<Part>);
+pub struct Print {
+    pub(super) parts: Vec<Part>,
+    /// When a file came to the folder or left it last, in seconds since 1970; `None`: the source is no folder.
+    pub(super) folder: Option<i64>,
+}
 
 impl Print {
-    /// When the newest of its files was written, and what tells whether two of them say the same, whatever they are called. `None`: it is no file.
-    pub fn written(&self) -> Option<(DateTime<Utc>, String)> {
-        let marks = self.0.iter().map(|part| part.mark).collect::<Option<Vec<FileStamp>>>()?;
-        let newest = marks.iter().map(|mark| mark.written.0).max().unwrap_or_default();
-        let said = self.0.iter().fold(Sha256::new(), |all, part| all.chain_update(part.digest)).finalize();
-        Some((DateTime::from_timestamp(newest, 0)?, HEXLOWER.encode(&said[..8])))
+    /// Each part of it could be read.
+    pub fn is_whole(&self) -> bool {
+        self.parts.iter().all(|part| part.digest.is_some())
     }
 }
 
@@ -43,20 +43,23 @@ impl Print {
 pub(super) struct Part {
     /// Its name in the folder, or its path.
     pub(super) name: String,
-    /// `None`: the source is no file.
+    /// `None`: it is no file, or cannot be looked at.
     pub(super) mark: Option<FileStamp>,
-    pub(super) digest: [u8; 32],
+    /// `None`: it could not be used.
+    pub(super) digest: Option<[u8; 32]>,
 }
 
 /// What a file is known by without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileStamp {
-    file: (u64, u64),
-    size: u64,
-    written: (i64, i64),
-    changed: (i64, i64),
+    pub(super) file: (u64, u64),
+    pub(super) size: u64,
+    /// Seconds since 1970, and nanoseconds.
+    pub(super) written: (i64, i64),
+    /// Likewise: written, renamed or given other times or rights. No copy keeps it.
+    pub(super) changed: (i64, i64),
     /// Whoever writes it again changes the mark.
-    settled: bool,
+    pub(super) settled: bool,
 }
 
 impl FileStamp {
@@ -93,9 +96,9 @@ impl LastWalked {
         last.as_ref().filter(|(_, walked)| *walked == walks).map(|(print, _)| print.clone())
     }
 
-    /// It was walked to its end, by that walk.
+    /// It was walked to its end, by that walk. What could not be read whole is read again.
     pub fn walked(&self, print: Option<Print>, walks: i64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = print.map(|print| (print, walks));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = print.filter(Print::is_whole).map(|print| (print, walks));
     }
 
     /// Whatever it says, the next look reads all of it.

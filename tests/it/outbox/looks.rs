@@ -1,6 +1,8 @@
 //! Who looks at which source: what the store keeps of it, and several nodes whose lists are not the same.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -144,6 +146,50 @@ async fn an_older_list_of_the_node_that_takes_over_is_not_believed() {
     assert_eq!(practice.told(4).await, [1; 4], "{}", b.log());
     assert_eq!(sessions(), "1 listed, 2 listed, 3 listed, 4 listed", "{}", b.log());
     assert!(b.log().contains("the source can be read again"), "{}", b.log());
+    assert_eq!(b.ends("TERM"), Some(0), "{}", b.log());
+}
+
+/// Likewise of a folder: neither a new file in it nor one that is at fault hides an old one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_file_of_a_folder_is_not_believed_for_a_new_one_beside_it() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "folders").await;
+    let often = "* * * * * *";
+    let mut a = with_own_list(&practice, "a", often, "");
+    let mut b = with_own_list(&practice, "b", often, "");
+    let now = WallClock.now();
+    let dated = |path: &Path, minutes| fs::File::open(path).unwrap().set_modified((now - TimeDelta::minutes(minutes)).into()).unwrap();
+    let writes = |node: &Node, name: &str, (session, code): (i64, i64), minutes| {
+        let file = node.folder.join("list").join(name);
+        fs::write(&file, json!([crate::push::session(session, code)]).to_string()).unwrap();
+        dated(&file, minutes);
+    };
+    for node in [&a, &b] {
+        fs::create_dir(node.folder.join("list")).unwrap();
+    }
+    // Session 2 has a new code there, and session 3 came since.
+    writes(&a, "1.json", (1, 111_111_111), 90);
+    writes(&a, "2.json", (2, 222_222_222), 30);
+    writes(&a, "3.json", (3, 333_333_333), 30);
+    writes(&b, "1.json", (1, 111_111_111), 90);
+    writes(&b, "2.json", (2, 999_999_999), 60);
+    writes(&b, "4.json", (4, 444_444_444), 0);
+    fs::write(b.folder.join("list/5.json"), "[{").unwrap();
+    a.start();
+    assert_eq!(practice.told(3).await, [1; 3], "{}", a.log());
+    b.start();
+    b.says(" ready", 1).await;
+    assert_eq!(a.ends("TERM"), Some(0));
+    let why = "what lies on this node (b) is older than what node a read last (files older than there: 2.json; files missing here: 1)";
+    b.says(why, 1).await;
+    let sessions = || cluster.sql("folders", "SELECT string_agg(id || ' ' || presence, ', ' ORDER BY id) FROM session");
+    assert_eq!(sessions(), "1 listed, 2 listed, 3 listed", "{}", b.log());
+    // Somebody copies the folder.
+    for name in ["2.json", "3.json"] {
+        assert!(Command::new("cp").arg("-p").args([a.folder.join("list").join(name), b.folder.join("list")]).status().unwrap().success());
+    }
+    assert_eq!(practice.told(4).await, [1; 4], "{}", b.log());
+    assert_eq!(sessions(), "1 listed, 2 listed, 3 listed, 4 listed", "{}", b.log());
     assert_eq!(b.ends("TERM"), Some(0), "{}", b.log());
 }
 
