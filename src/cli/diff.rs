@@ -16,7 +16,7 @@ use crate::known::KnownMap;
 use crate::notice::Occasion;
 use crate::plan::Suppressions;
 use crate::plan::compare::{MessageChange, PlannedMessage, compare, dues, is_much};
-use crate::session::{ParticipationId, SessionId, Snapshot, SnapshotKind};
+use crate::session::{ParticipationId, SessionId, Snapshot};
 use crate::zone::rfc3339;
 
 #[derive(Debug, Args)]
@@ -57,7 +57,8 @@ pub(super) fn diff(args: &DiffArgs, json: bool, colors: TableStyle) -> anyhow::R
     let (before, after) = (due(&old), due(&new));
     let rows: Vec<Row> = compare(&before, &after).into_iter().map(row).collect();
     let left_out = if args.sessions.is_some() { Vec::new() } else { left_out(&old, &new) };
-    let exit = if left_out.is_empty() && said.kind == SnapshotKind::Full { Exit::Done } else { Exit::Attention };
+    let unread = unread(&said);
+    let exit = if left_out.is_empty() && unread == 0 { Exit::Done } else { Exit::Attention };
     if json {
         for row in &rows {
             out!("{}", serde_json::to_string(row)?);
@@ -68,6 +69,9 @@ pub(super) fn diff(args: &DiffArgs, json: bool, colors: TableStyle) -> anyhow::R
     out!("{} gained, {} lost, {} moved", count("gained"), count("lost"), count("moved"));
     if !left_out.is_empty() {
         out!("Not compared: what is told for sessions of {}", left_out.join(", "));
+    }
+    if unread > 0 {
+        out!("Not compared: {unread} records or files that cannot be read");
     }
     let mut shown = table(colors, &["Change", "Person", "What", "Due before", "Due after"]);
     for row in &rows {
@@ -105,6 +109,14 @@ fn left_out(old: &Config, new: &Config) -> Vec<String> {
         left_out.push(name.clone());
     }
     left_out
+}
+
+/// How many records and files cannot be read; says which.
+fn unread(said: &Snapshot) -> usize {
+    let told = said.told();
+    let words = told.first.iter().filter(|fault| fault.is_word()).count();
+    told.lines().iter().filter(|fault| !fault.is_word()).for_each(|fault| eprintln!("Cannot be read: {fault}."));
+    told.count - words
 }
 
 fn load(file: &Path) -> anyhow::Result<Config> {

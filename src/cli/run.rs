@@ -76,11 +76,15 @@ pub(super) fn run(
 fn run_once(config: Config, hearing: &Runtime, signals: &mut Signals) -> anyhow::Result<Exit> {
     let runtime = runtime()?;
     let (end, told) = oneshot::channel();
+    let left_out = leaves_out(&config);
     let mut running = runtime.spawn(async move {
         let engine = Engine::start(config, Arc::new(WallClock)).await?;
         let begun = WallClock.now();
         match engine.once_until(async { drop(told.await) }).await? {
-            Some(report) => exit_of(&engine, &report, begun).await,
+            Some(report) => match exit_of(&engine, &report, begun).await? {
+                Exit::Done if left_out => Ok(Exit::Attention),
+                exit => Ok(exit),
+            },
             None => Ok(Exit::Done),
         }
     });
@@ -92,6 +96,13 @@ fn run_once(config: Config, hearing: &Runtime, signals: &mut Signals) -> anyhow:
         end.send(()).ok();
         running.await?
     })
+}
+
+/// Whether there are sources that another node reads; says which.
+fn leaves_out(config: &Config) -> bool {
+    let node = config.raw.node.name.as_deref();
+    let left_out = config.sources.iter().filter_map(|source| source.left_out(node).map(|why| (&source.name, why)));
+    left_out.inspect(|(source, why)| tracing::warn!(%source, "{why}")).count() > 0
 }
 
 /// What is known of a configuration that has become an engine.

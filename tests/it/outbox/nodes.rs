@@ -435,6 +435,14 @@ async fn a_list_of_another_node_is_left_out_by_hand() {
             assert_eq!(code, 3, "not all of it was compared: {said}");
         }
     }
+    let once = |left_out: bool| {
+        let (code, said) = a.run(&["run", "--once"]);
+        let says = said.contains("node b reads it, and this machine does not: it is left out here source=front");
+        assert_eq!((code, says), (if left_out { 3 } else { 0 }, left_out), "{said}");
+    };
+    once(true);
+    practice.write("a", "");
+    once(false);
 }
 
 /// A script that reads the objects of `diff`, or of `preview`, learns from its exit code that they are not all.
@@ -480,6 +488,43 @@ fn a_difference_that_leaves_something_out_is_no_clean_one() {
             let done = command.current_dir(folder.path()).args(["--config", &file, "preview", "--format", format]).output().unwrap();
             let why = String::from_utf8(done.stderr).unwrap();
             assert_eq!((done.status.code(), why.contains(theirs)), (Some(code), code == 3), "{config}: {why}");
+        }
+    }
+}
+
+/// Likewise from what cannot be read: a record, one of somebody in it, a file of a folder. A word that nobody knows is compared.
+#[test]
+fn a_difference_without_what_cannot_be_read_is_no_clean_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[practice]\nname = \"Lakeside\"\n[[source]]\nname = \"desk\"\nkind = \"file\"\npath = \"lists\"\n";
+    fs::write(folder.path().join("punctual.toml"), text).unwrap();
+    fs::create_dir(folder.path().join("lists")).unwrap();
+    let of = |key: &str, value: Value| {
+        let mut session = crate::push::session(1, 111_111_111);
+        if key.starts_with("Participant") || key == "RSVP" {
+            session["Participants"][0][key] = value;
+        } else {
+            session[key] = value;
+        }
+        json!([session]).to_string()
+    };
+    for (list, unread) in [
+        (of("Subject", json!("a")), ""),
+        (of("RSVP", json!("Perhaps")), ""),
+        (of("ScheduleTs", json!("soon")), "Cannot be read: list.json:[0].ScheduleTs: "),
+        (of("ParticipantEmailAddress", json!(7)), "Cannot be read: list.json:[0].Participants[0].ParticipantEmailAddress: "),
+        ("[{".to_owned(), "Cannot be read: list.json: "),
+    ] {
+        fs::write(folder.path().join("lists/list.json"), list).unwrap();
+        for json in [false, true] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_punctual"));
+            command.current_dir(folder.path()).args(["diff", "punctual.toml", "punctual.toml"]).args(json.then_some("--json"));
+            let done = command.output().unwrap();
+            let (said, why) = (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
+            let missing = !unread.is_empty();
+            assert_eq!((done.status.code(), why.is_empty()), (Some(if missing { 3 } else { 0 }), !missing), "{unread}: {said}{why}");
+            assert!(why.starts_with(unread), "{why}");
+            assert_eq!(said.contains("Not compared: 1 records or files that cannot be read"), missing && !json, "{unread}: {said}");
         }
     }
 }
