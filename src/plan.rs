@@ -20,7 +20,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::known::{Known, KnownMap, KnownNotice, SourceRsvp};
 use crate::notice::{Decision, Omission, Reason};
-use crate::session::{Fault, Participant, ParticipationId, Presence, Session};
+use crate::session::{Fault, Participant, ParticipationId, Session};
 
 pub mod asked;
 pub mod compare;
@@ -37,9 +37,9 @@ mod recipient;
 mod reminder;
 pub mod rule;
 
-pub use facts::facts;
+pub use facts::{facts, facts_elsewhere};
 pub use meet_now::{is_meet_now, joins_now, may_be_joined};
-pub use occasion::{adopted_invite, missed_invite};
+pub use occasion::{adopted_invite, is_off, missed_invite};
 pub use policy::{NotJoined, Overrides, Policy, Suppressions};
 pub use recipient::{
     Recipient, has_contact, is_corrected, is_told_nowhere, person_key, reader, recipient, share_a_contact, silenced, zone_of,
@@ -136,7 +136,7 @@ pub fn observe(session: &Session, mut known: KnownMap, policy: &Policy, first_fi
     let of_it = known.iter().filter(|((id, _), _)| *id == session.id);
     let session_seen = of_it.map(|(_, one)| one.session_seen).min().unwrap_or(now);
     for participant in &session.participants {
-        let cancelled = session.cancelled || session.presence == Presence::Gone || participant.presence == Presence::Gone;
+        let cancelled = is_off(session, participant);
         let new = || Known {
             session_seen,
             facts: facts(session, participant, policy),

@@ -113,7 +113,8 @@ impl Case<'_> {
             0 => "now".to_owned(),
             before => format!("now {}", before + 1),
         };
-        let mut notice = Notice { rule: Some(rule), useful_until, ..self.notice(occasion, None, NoticeKey([0; 16]), self.now, to) };
+        let mut notice =
+            Notice { rule: Some(rule), useful_until, ..self.notice(occasion, None, NoticeKey([0; 16]), self.now, &to.address) };
         notice.key = self.asked_key(&notice, at_night);
         notice
     }

@@ -83,7 +83,7 @@ impl Case<'_> {
         let key = if missed { self.key(occasion, None, to, &format!("{corrected} missed")) } else { in_time };
         let quiet_before = useful_until.min(self.session.start);
         let due_at = self.kept_out_of_quiet_hours(planned, quiet_before, to);
-        Some(Decision::Send(Notice { useful_until, ..self.notice(occasion, None, key, due_at, to) }))
+        Some(Decision::Send(Notice { useful_until, ..self.notice(occasion, None, key, due_at, &to.address) }))
     }
 
     /// Whose session had begun when its new start became known can join it still.
@@ -182,7 +182,7 @@ impl Case<'_> {
         }
         let key = self.key_since(Occasion::Cancelled, (&to.address, told), &last.notice.key.to_string());
         let due_at = self.kept_out_of_quiet_hours(planned, told, &to);
-        Some(Decision::Send(Notice { start: told, useful_until, ..self.notice(Occasion::Cancelled, None, key, due_at, &to) }))
+        Some(Decision::Send(Notice { start: told, useful_until, ..self.notice(Occasion::Cancelled, None, key, due_at, &to.address) }))
     }
 
     /// The key of what is told of that start, there. What reached nobody stands for the change that it was to tell: of a later one, another notice is

@@ -19,18 +19,31 @@ const ALSO: char = '=';
 
 /// Digest of a participant's code, passkey, address on their channel, and the start on their own clock (which zone data or configuration may move).
 pub fn facts(session: &Session, person: &Participant, policy: &Policy) -> String {
+    named(person, policy, &clock(session, person, policy))
+}
+
+/// Likewise of whom somebody else told it before this program came: what they were told, by what was noted of them then. `noted`: their clock may not
+/// have been known; empty: nothing of them was. Then only what changes later can be known.
+pub fn facts_elsewhere(noted: &str, session: &Session, person: &Participant, policy: &Policy) -> String {
+    let now = facts(session, person, policy);
+    let same =
+        noted.is_empty() || is_of_before(noted) || noted.split(ALSO).next() == Some(now.as_str()) || noted == named(person, policy, "");
+    if same { now } else { noted.to_owned() }
+}
+
+fn named(person: &Participant, policy: &Policy, clock: &str) -> String {
     let raw = raw_address(person);
     let address = match person.auto_deliver {
         AutoDeliver::Email => EmailAddress::parse(raw).map(|a| Cow::Owned(a.canonical().into_owned())),
         AutoDeliver::Sms => PhoneNumber::parse(raw, &policy.region).map(|n| Cow::Owned(n.expose().to_owned())),
         AutoDeliver::Nobody => Ok(Cow::Borrowed("")),
     };
-    format!("{BY_MEANING}{}", digest(session, person, policy, &address.unwrap_or(Cow::Borrowed(raw))))
+    format!("{BY_MEANING}{}", digest(person, &address.unwrap_or(Cow::Borrowed(raw)), clock))
 }
 
 /// The digest of before, in which another spelling was another address.
 fn spelt(session: &Session, person: &Participant, policy: &Policy) -> String {
-    digest(session, person, policy, raw_address(person))
+    digest(person, raw_address(person), &clock(session, person, policy))
 }
 
 fn raw_address(person: &Participant) -> &str {
@@ -41,13 +54,17 @@ fn raw_address(person: &Participant) -> &str {
     }
 }
 
-fn digest(session: &Session, person: &Participant, policy: &Policy, address: &str) -> String {
-    let zone = zone_of(person, policy).map(|z| format!("{} {}", z.zone.name(), z.zone.local(session.start).civil)).unwrap_or_default();
+/// Their zone, and what it shows at the start; empty: it is not known.
+fn clock(session: &Session, person: &Participant, policy: &Policy) -> String {
+    zone_of(person, policy).map(|z| format!("{} {}", z.zone.name(), z.zone.local(session.start).civil)).unwrap_or_default()
+}
+
+fn digest(person: &Participant, address: &str, clock: &str) -> String {
     let fields = [
         person.code.map(ConnectCode::expose).unwrap_or_default(),
         person.passkey.as_ref().map(|p| p.expose().to_owned()).unwrap_or_default(),
         address.to_owned(),
-        zone,
+        clock.to_owned(),
     ];
     let mut hash = Sha256::new();
     for field in fields {
@@ -85,7 +102,7 @@ pub fn hold_at(address: &Address, told: &str, session: &Session, person: &Partic
     };
     is_of_before(told)
         || told == facts(session, person, policy)
-        || told == format!("{BY_MEANING}{}", digest(session, person, policy, &there))
+        || told == format!("{BY_MEANING}{}", digest(person, &there, &clock(session, person, policy)))
 }
 
 fn is_of_before(facts: &str) -> bool {

@@ -29,7 +29,7 @@ impl Case<'_> {
             return Some(Decision::Omit(Omission { due_at: Some(due_at), ..self.omission(Occasion::NotJoined, None, reason, detail) }));
         }
         let key = self.key(Occasion::NotJoined, None, to, "");
-        Some(Decision::Send(Notice { useful_until, ..self.notice(Occasion::NotJoined, None, key, due_at, to) }))
+        Some(Decision::Send(Notice { useful_until, ..self.notice(Occasion::NotJoined, None, key, due_at, &to.address) }))
     }
 
     /// Omitted with all other occasions. `None`: the practice wants none.

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::diff;
 use super::meet_now::{MEET_NOW_USEFUL, address_known_at, is_meet_now, joins_now};
 use super::policy::{Policy, Suppressions};
-use super::recipient::{Recipient, reader, recipient};
+use super::recipient::{Recipient, reader, recipient, told_at};
 use super::rule::Rule;
 use crate::contact::{Address, Channel};
 use crate::entry::State;
@@ -89,6 +89,11 @@ fn all(case: &Case<'_>) -> Vec<Decision> {
     decisions
 }
 
+/// Their session is cancelled, or counts as such, or their part in it does.
+pub fn is_off(session: &Session, person: &Participant) -> bool {
+    session.cancelled || session.presence == Presence::Gone || person.presence == Presence::Gone
+}
+
 /// The invite that somebody else sent before this program came. `None`: this person would not have been invited.
 pub fn adopted_invite(
     (session, participant, known): (&Session, &Participant, &Known),
@@ -115,11 +120,11 @@ pub fn missed_invite(
 }
 
 impl Case<'_> {
-    /// An invite that nothing was told before. `None`: they cannot be told.
+    /// An invite that nothing was told before, be their clock known or not. `None`: they cannot be told.
     fn plain_invite(&self, due_at: DateTime<Utc>) -> Option<Notice> {
-        let to = recipient(self.participant, self.policy, self.suppressed, true).ok()?;
-        let key = self.key(Occasion::Invite, None, &to, "");
-        Some(self.notice(Occasion::Invite, None, key, due_at, &to))
+        let address = told_at(self.participant, self.policy, self.suppressed, true).ok()?;
+        let key = self.key_of(Occasion::Invite, None, (&address, self.session.start), "");
+        Some(self.notice(Occasion::Invite, None, key, due_at, &address))
     }
 
     pub(super) fn useful_until(&self) -> DateTime<Utc> {
@@ -150,7 +155,7 @@ impl Case<'_> {
 
     /// It is cancelled, or counts as such.
     fn is_cancelled(&self) -> bool {
-        self.session.cancelled || self.session.presence == Presence::Gone || self.participant.presence == Presence::Gone
+        is_off(self.session, self.participant)
     }
 
     /// The invite; or, for whoever was told before, what has changed since.
@@ -190,7 +195,7 @@ impl Case<'_> {
             return omit(Reason::AlreadyConnected);
         }
         let key = self.key_since(Occasion::Invite, (&to.address, self.session.start), "");
-        Decision::Send(Notice { useful_until, ..self.notice(Occasion::Invite, None, key, due_at, to) })
+        Decision::Send(Notice { useful_until, ..self.notice(Occasion::Invite, None, key, due_at, &to.address) })
     }
 
     /// Somebody else told them before this program came, where they are to be told now. Whose address was corrected since was not told there.
@@ -336,7 +341,7 @@ impl Case<'_> {
         rule: Option<&Rule>,
         key: NoticeKey,
         due_at: DateTime<Utc>,
-        to: &Recipient<'_>,
+        address: &Address,
     ) -> Notice {
         Notice {
             key,
@@ -345,7 +350,7 @@ impl Case<'_> {
             role: self.participant.role,
             occasion,
             rule: rule.map(|r| r.name.clone()),
-            address: to.address.clone(),
+            address: address.clone(),
             start: self.session.start,
             due_at,
             useful_until: self.useful_until(),

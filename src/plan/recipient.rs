@@ -29,9 +29,16 @@ pub fn recipient<'a>(
     suppressed: &Suppressions,
     to_join: bool,
 ) -> Result<Recipient<'a>, NotReachable> {
-    let wish = policy.overrides.of(person, &policy.region);
     let zone = zone_of(person, policy)
         .map_err(|why| (Reason::Quarantined, Some(format!("{}.ParticipantTimeZoneWindowsId: {why}", person.path))))?;
+    let address = told_at(person, policy, suppressed, to_join)?;
+    let wish = policy.overrides.of(person, &policy.region);
+    Ok(Recipient { address, zone, locale: wish.locale.or(person.locale.as_deref()) })
+}
+
+/// Where a participant is told, be their clock known or not, or the first reason against it.
+pub(super) fn told_at(person: &Participant, policy: &Policy, suppressed: &Suppressions, to_join: bool) -> Result<Address, NotReachable> {
+    let wish = policy.overrides.of(person, &policy.region);
     if let Some(with) = &person.ambiguous {
         return Err((Reason::Ambiguous, Some(with.clone())));
     }
@@ -51,8 +58,7 @@ pub fn recipient<'a>(
     if to_join && person.code.is_none() {
         return Err((Reason::NoConnectCode, None));
     }
-    let locale = wish.locale.or(person.locale.as_deref());
-    Ok(Recipient { address, zone, locale })
+    Ok(address)
 }
 
 /// Nobody can tell them anything by the channel that ShouldAutoDeliverCode names: there is no address that can be used, or no code to join with.

@@ -107,7 +107,7 @@ impl Case<'_> {
             });
         }
         let key = self.key(Occasion::Reminder, Some(candidate.rule), to, "");
-        Decision::Send(self.notice(Occasion::Reminder, Some(candidate.rule), key, due, to))
+        Decision::Send(self.notice(Occasion::Reminder, Some(candidate.rule), key, due, &to.address))
     }
 
     /// This very reminder was handed over, or may have been.

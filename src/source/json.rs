@@ -82,6 +82,11 @@ pub(super) fn schedule_type(record: &str) -> String {
     said.unwrap_or_default()
 }
 
+/// A record that could not be read says all the same that it is cancelled.
+pub(crate) fn says_cancelled(record: &str) -> bool {
+    words::schedule_type(&schedule_type(record)) == Some(Meaning::Cancelled)
+}
+
 /// A record without white space between its tokens: the same record in another layout is the same.
 pub(crate) fn without_layout(json: &str) -> Cow<'_, str> {
     let (mut in_string, mut escaped, mut from) = (false, false, 0);

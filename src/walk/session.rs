@@ -52,7 +52,8 @@ impl Walker<'_> {
             }
             let was = self.told_elsewhere(session, *id);
             let Some((notice, facts)) = self.adoption(session, &was, *id, one) else { continue };
-            moved_unread |= (was.start, was.cancelled) != (session.start, session.cancelled);
+            let off = session.participant(*id).is_some_and(|person| plan::is_off(session, person));
+            moved_unread |= (was.start, was.cancelled, facts.as_str()) != (session.start, off, one.facts_now());
             announced.push((notice.key, facts));
             let end = Change::End { key: notice.key, state: State::Cancelled, reason: Reason::Adopted };
             changes.extend([Change::Add(notice), end]);

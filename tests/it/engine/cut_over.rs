@@ -77,3 +77,105 @@ async fn what_nobody_can_have_announced_is_told() {
     let host_told = without("ShouldAutoDeliverCode", json!("N"));
     assert_eq!(after(&[host_told, one(START)]).await.sent(), 0, "their host told them");
 }
+
+/// Whom nobody told the hour of, after these lists: the last mail, or nothing.
+async fn last_mail_after(lists: &[Value]) -> Option<String> {
+    let world = after(lists).await;
+    (world.sent() > 0).then(|| world.last_mail())
+}
+
+/// The session with a host, whose clock is known, and another one.
+fn hosted(changes: &[(&str, Value)]) -> Value {
+    let mut session = json!({ "SessionId": 1, "ScheduleTs": START, "Participants": [
+        { "ParticipationId": 10, "ShouldAutoDeliverCode": "N", "ParticipantTimeZoneWindowsId": "Eastern Standard Time" }, person(11)] });
+    for (field, value) in changes {
+        let of_person = session["Participants"][1].get(*field).is_some();
+        let place = if of_person { &mut session["Participants"][1] } else { &mut session };
+        place[*field] = value.clone();
+    }
+    json!([session, { "SessionId": 2, "ScheduleTs": START, "Participants": [person(21)] }])
+}
+
+/// Their record cannot be planned at the cut-over; somebody else had told them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_while_a_record_cannot_be_planned_is_told() {
+    let zone = || ("ParticipantTimeZoneWindowsId", json!("Nowhere"));
+    let cancelled = || ("ScheduleType", json!("Cancelled"));
+    let start = || ("ScheduleTs", json!("soon"));
+    let code = || ("ConnectCode", json!(444_555_666));
+    let moved = || ("ScheduleTs", json!("2026-11-27T15:00:00"));
+    let left = json!([hosted(&[])[1]]);
+    let mut alone = hosted(&[]);
+    alone[0]["Participants"].as_array_mut().expect("people").pop();
+    let mut nameless = hosted(&[]);
+    nameless[0]["Participants"][1]["ParticipationId"] = json!("x");
+    let mut nameless_moved = hosted(&[moved()]);
+    nameless_moved[0]["Participants"][1]["ParticipationId"] = json!("x");
+    let off = Some(["Cancelled: your video session", "November 26", "10:00 AM Eastern"]);
+    let mut wrong: Vec<String> = Vec::new();
+    for (lists, wanted, what) in [
+        (vec![hosted(&[zone()]), hosted(&[zone(), cancelled()])], off, "it is cancelled, and the zone stays unreadable"),
+        (
+            vec![hosted(&[("ParticipantTimeZoneWindowsId", json!(""))]), hosted(&[cancelled()])],
+            off,
+            "it is cancelled in the list that corrects it",
+        ),
+        (vec![hosted(&[zone()]), hosted(&[zone(), moved()]), hosted(&[zone(), cancelled()])], off, "it is moved, and then cancelled"),
+        (vec![hosted(&[zone()]), alone.clone(), alone.clone(), alone], off, "they are removed"),
+        (vec![hosted(&[zone()]), left.clone(), left.clone(), left], off, "their session leaves the list"),
+        (vec![hosted(&[start()]), hosted(&[cancelled()])], off, "nothing could be read, and the list that corrects it cancels it"),
+        (vec![nameless.clone(), hosted(&[cancelled()])], off, "it did not say whose it was, and the list that corrects it cancels it"),
+        (vec![hosted(&[start(), cancelled()]), hosted(&[cancelled()])], None, "it was cancelled when nothing could be read"),
+        (
+            vec![hosted(&[start(), cancelled()]), hosted(&[])],
+            Some(["Your video session", "November 26", "300000011"]),
+            "and takes place now",
+        ),
+        (
+            vec![hosted(&[zone()]), hosted(&[code()])],
+            Some(["444555666", "November 26", "Updated details"]),
+            "the list that corrects it has another code",
+        ),
+        (vec![hosted(&[zone()]), hosted(&[])], None, "it is corrected, and nothing else"),
+        (
+            vec![nameless.clone(), hosted(&[moved()])],
+            Some(["November 27", "300000011", "Your"]),
+            "it did not say whose it was, and has moved",
+        ),
+        (
+            vec![nameless, nameless_moved, hosted(&[moved()])],
+            Some(["November 27", "300000011", "Your"]),
+            "it had moved when that was corrected",
+        ),
+    ] {
+        let mail = last_mail_after(&lists).await;
+        let is_told = match (&wanted, &mail) {
+            (None, mail) => mail.is_none(),
+            (Some(words), mail) => mail.as_ref().is_some_and(|mail| words.iter().all(|word| mail.contains(word))),
+        };
+        wrong.extend((!is_told).then(|| format!("{what}: {mail:?}")));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// One record is corrected in the very list in which another one loses its zone: each is told of its own session.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_corrected_is_told_though_another_one_breaks() {
+    let session = |id: i64, zone: &str, word: &str| {
+        let mut of = hosted(&[("ParticipantTimeZoneWindowsId", json!(zone)), ("ScheduleType", json!(word))])[0].clone();
+        of["SessionId"] = json!(id);
+        of["Participants"] = json!([of["Participants"][0], person(id * 10 + 1)]);
+        of["Participants"][0]["ParticipationId"] = json!(id * 10);
+        of["Participants"][1]["ParticipantTimeZoneWindowsId"] = json!(zone);
+        of
+    };
+    let (good, bad) = ("Eastern Standard Time", "Nowhere");
+    let others: Vec<Value> = (3..9).map(|id| session(id, good, "")).collect();
+    let list = |two: [Value; 2]| Value::Array(two.into_iter().chain(others.clone()).collect());
+    let lists = [list([session(1, bad, ""), session(2, good, "")]), list([session(1, good, "Cancelled"), session(2, bad, "Cancelled")])];
+    let world = after(&lists).await;
+    for id in [1, 2] {
+        assert!(world.states_of(id).await.contains(&"cancelled accepted".to_owned()), "{id}: {:?}", world.states_of(id).await);
+    }
+    assert_eq!(world.sent(), 2);
+}
