@@ -20,7 +20,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::known::{Known, KnownMap, KnownNotice, SourceRsvp};
 use crate::notice::{Decision, Omission, Reason};
-use crate::session::{Fault, Participant, ParticipationId, Session};
+use crate::session::{Fault, Participant, ParticipationId, Presence, Session};
 
 pub mod asked;
 pub mod compare;
@@ -42,7 +42,7 @@ pub use meet_now::{is_meet_now, joins_now, may_be_joined};
 pub use occasion::{adopted_invite, is_off, missed_invite};
 pub use policy::{NotJoined, Overrides, Policy, Suppressions};
 pub use recipient::{
-    Recipient, has_contact, is_corrected, is_told_nowhere, person_key, reader, recipient, share_a_contact, silenced, zone_of,
+    Recipient, has_contact, is_corrected, is_ours, is_told_nowhere, person_key, reader, recipient, share_a_contact, silenced, zone_of,
 };
 pub use reminder::rule_time;
 
@@ -82,7 +82,24 @@ pub fn plan_session(session: &Session, known: &KnownMap, policy: &Policy, suppre
         let known = known.get(&(session.id, participant.id))?;
         Some((participant.id, occasion::decide(&occasion::Case { session, participant, known, policy, suppressed, now })))
     });
-    Plan { people: people.collect(), faults: session.faults.iter().filter(|fault| !fault.is_word()).map(quarantined).collect() }
+    let people = people.collect();
+    let mut lost: Vec<ParticipationId> = known.iter().filter(|((_, id), one)| is_lost(session, *id, one)).map(|((_, id), _)| *id).collect();
+    lost.sort_unstable();
+    let at_fault = session.faults.iter().filter(|fault| !fault.is_word()).map(quarantined);
+    Plan { people, faults: at_fault.chain(lost.into_iter().map(|id| lost_sight_of(session, id))).collect() }
+}
+
+/// Somebody else told them before this program came; their record could never be read, and is listed no more.
+pub fn is_lost(session: &Session, id: ParticipationId, known: &Known) -> bool {
+    let may_be_theirs = |fault: &Fault| fault.participation.is_none_or(|of| of == id);
+    let unread = session.participant(id).is_none() && known.adopted && known.notices.is_empty();
+    unread && (session.presence == Presence::Gone || !session.faults.iter().any(may_be_theirs))
+}
+
+fn lost_sight_of(session: &Session, id: ParticipationId) -> Decision {
+    let detail = "their record could never be read, and is listed no more".to_owned();
+    let fault = Fault { path: format!("ParticipationId {id}"), reason: detail, session: Some(session.id), participation: Some(id) };
+    quarantined(&fault)
 }
 
 /// What this participant heard last has another code, passkey, address or hour of their clock than the record has, and they did not decline.

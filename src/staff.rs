@@ -20,6 +20,7 @@ use crate::receipt::{DeliveryStatus, Undelivered};
 use crate::session::{Fault, Participant, ParticipationId, Session, SessionId};
 use crate::suppression::Suppression;
 
+pub mod misled;
 pub mod reasons;
 pub mod words;
 
@@ -75,6 +76,8 @@ pub enum Why {
     Undelivered(DeliveryStatus),
     /// It changed together with too many others.
     Guarded(GuardKind),
+    /// They know what holds no more, and no message says why.
+    Untold,
     /// Somebody wrote what the service does not understand, or more than it understands.
     Wrote,
 }
@@ -89,6 +92,7 @@ impl Why {
             Self::Unknown => "unknown",
             Self::Undelivered(status) => status.as_str(),
             Self::Guarded(kind) => kind.as_str(),
+            Self::Untold => misled::UNTOLD,
             Self::Wrote => "wrote",
         }
     }
@@ -107,22 +111,30 @@ pub struct ConcernFinder<'a> {
 }
 
 impl ConcernFinder<'_> {
-    /// Whether a session is looked at: it is to come, within the horizon, and takes place.
+    /// Whether a session is looked at: it is to come, within the horizon, whether it takes place or not.
     pub fn minds(&self, session: &Session) -> bool {
         let near = self.horizon.and_then(|span| self.now.checked_add_signed(span)).is_none_or(|end| session.start <= end);
-        session.start > self.now && near && session.is_active()
+        session.start > self.now && near
     }
 
-    /// A session's people who will not be reached, then the messages of the others that need a look. `known` is the store's.
+    /// A session's people who will not be reached, or who know what holds no more, with the messages of the others that need a look. `known` is the
+    /// store's.
     pub fn of_session(&self, session: &Session, known: KnownMap) -> Vec<Concern> {
-        self.of_seen(session, &plan::observe(session, known, self.policy, false, self.now))
+        let known = plan::observe(session, known, self.policy, false, self.now);
+        let mut found = self.of_seen(session, &known);
+        for misled in self.misled(session, &known) {
+            if found.iter().all(|concern| concern.participation != misled.participation) {
+                found.push(misled);
+            }
+        }
+        found
     }
 
     /// Likewise; `known` is what [`plan::observe`] made of the store's.
     pub fn of_seen(&self, session: &Session, known: &KnownMap) -> Vec<Concern> {
         // Of one that runs only whoever came to it, and may still be called.
         let runs = self.horizon.is_none() && session.is_active() && plan::may_be_joined(session, self.now);
-        if !self.minds(session) && !runs {
+        if !(self.minds(session) && session.is_active()) && !runs {
             return Vec::new();
         }
         let is_old = |id| runs && known.contains_key(&(session.id, id));

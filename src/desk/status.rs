@@ -1,23 +1,39 @@
 //! Counts, times, and what needs attention.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Desk;
 use super::outage::{self, Outage};
 use super::reading::{SessionRead, SourceSession};
+use super::{Desk, Notes};
 use crate::entry::State;
 use crate::guard::sessions_of;
 use crate::notice::Reason;
 use crate::outbox::{Filter, NodeRow, Outbox, SourceStatus, Status, StoreError};
 use crate::session::{AutoDeliver, Participant, ParticipationId, SessionId};
+use crate::staff::ConcernFinder;
+use crate::staff::misled::BEGUN;
 use crate::zone::rfc3339;
 
 /// Texts that are counted: somebody who reads them has no use for a larger number.
 const UNREAD_MAX: usize = 1000;
+
+/// Why a change of what somebody was told may reach nobody.
+const LEAVES_UNTOLD: [Reason; 9] = [
+    Reason::Quarantined,
+    Reason::NoEmail,
+    Reason::InvalidEmail,
+    Reason::NoNumber,
+    Reason::InvalidNumber,
+    Reason::OptedOut,
+    Reason::Bounced,
+    Reason::DoNotContact,
+    Reason::NoConnectCode,
+];
 
 /// What `status` tells.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,7 +74,8 @@ pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError
     let lapsed = desk.lapsed(now).await?;
     let ambiguous = is_anybody_ambiguous(&*desk.outbox, &desk.sources, &status, now).await?;
     let outages = outage::find(desk, &status.sources, now).await?;
-    let (nodes, quarantined) = (desk.outbox.nodes().await?, is_anybody_quarantined(desk, &status, now).await?);
+    let nodes = desk.outbox.nodes().await?;
+    let left_out = is_anybody_quarantined(desk, &status, now).await? || is_anybody_misled(desk, &status, now).await?;
     Ok(Facts {
         states: status.by_state.iter().map(|(s, n)| (s.as_str(), *n)).collect(),
         omissions: status.by_reason.iter().map(|(r, n)| (r.as_str(), *n)).collect(),
@@ -71,7 +88,7 @@ pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError
         suppressed: status.suppressed,
         attention: !outages.is_empty()
             || ambiguous
-            || quarantined
+            || left_out
             || nodes.iter().any(|node| node.idle.is_some())
             || needs_attention(&status)
             || !lapsed.is_empty()
@@ -131,6 +148,32 @@ pub async fn is_anybody_quarantined(desk: &Desk, status: &Status, now: DateTime<
         })
     };
     Ok(desk.look(&to_come, is_ours).await?.contains(&true))
+}
+
+/// Somebody knows what holds no more, and nothing that is to come says so; nor was it staff who ended what should have.
+pub async fn is_anybody_misled(desk: &Desk, status: &Status, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let mut sessions: HashSet<SessionId> = HashSet::new();
+    if LEAVES_UNTOLD.iter().any(|reason| status.by_reason.get(reason).is_some_and(|n| *n > 0)) {
+        let omissions = desk.outbox.omissions(&Filter::default()).await?;
+        sessions.extend(omissions.iter().filter(|o| LEAVES_UNTOLD.contains(&o.reason)).filter_map(|o| o.session));
+    }
+    if status.by_state.get(&State::Rejected).is_some_and(|n| *n > 0) {
+        let rejected = desk.outbox.list(&Filter { states: vec![State::Rejected], ..Filter::default() }).await?;
+        sessions.extend(rejected.iter().map(|entry| entry.notice.session));
+    }
+    if sessions.is_empty() {
+        return Ok(false);
+    }
+    let to_come = to_come(&*desk.outbox, &desk.sources, &sessions, now - BEGUN).await?;
+    let notes = Arc::new(desk.notes(now).await?);
+    let is_misled = move |desk: &Desk, read: Vec<SessionRead>| {
+        let Notes { suppressed, undelivered } = &*notes;
+        let staff = ConcernFinder { policy: &desk.policy, suppressed, undelivered, now, horizon: None };
+        // What cannot be read of the store is told of nobody.
+        let mut seen = read.into_iter().filter_map(|read| desk.see_one(read, now).ok());
+        seen.any(|seen| staff.misled(&seen.session, &seen.known).iter().any(|concern| !concern.is_a_persons()))
+    };
+    Ok(desk.look(&to_come, is_misled).await?.contains(&true))
 }
 
 /// Something waits for a person.

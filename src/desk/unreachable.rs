@@ -9,23 +9,19 @@ use utoipa::ToSchema;
 
 use super::reading::SessionRead;
 use super::{Desk, DeskSession, Notes, outage};
-use crate::entry::{Entry, State};
-use crate::known::{Expected, KnownNotice};
-use crate::notice::{Occasion, Reason};
+use crate::entry::Entry;
+use crate::known::KnownNotice;
+use crate::notice::Reason;
 use crate::outbox::StoreError;
-use crate::plan;
-use crate::session::{AutoDeliver, Fault, ParticipationId, SessionId};
-use crate::staff::{self, ConcernKind};
+use crate::session::{Fault, ParticipationId, SessionId};
+pub use crate::staff::misled::{BEGUN, UNTOLD};
+use crate::staff::{self, Concern, ConcernKind};
 use crate::zone::rfc3339;
 
 /// The word of whom an overdue message should have reached, with their session at hand.
 pub const OVERDUE: &str = "overdue";
-/// The word of who knows another start, or nothing of a cancellation, and of whom no message has a reason.
-pub const UNTOLD: &str = "untold";
 /// A message is overdue, and its session starts within this time: somebody should call.
 const AT_HAND: TimeDelta = TimeDelta::hours(1);
-/// A session that began may still have a message that is of use.
-pub(super) const BEGUN: TimeDelta = TimeDelta::minutes(30);
 
 /// One person who will not be reached.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -108,78 +104,24 @@ pub(super) fn of_session(desk: &Desk, seen: &DeskSession, notes: &Notes, now: Da
     let Notes { suppressed, undelivered } = notes;
     let staff = staff::ConcernFinder { policy: &desk.policy, suppressed, undelivered, now, horizon: None };
     let concerns = if seen.session.is_active() { staff.of_seen(&seen.session, &seen.known) } else { Vec::new() };
-    let mut rows: Vec<Row> = concerns
-        .into_iter()
-        .filter(|concern| concern.kind == ConcernKind::Person)
-        .map(|concern| Row {
-            session_id: seen.session.id,
-            participation_id: concern.participation,
-            start: Some(rfc3339(seen.session.start)),
-            reason: concern.why.as_str().to_owned(),
-            detail: match (concern.what, concern.detail) {
-                (Some(what), Some(detail)) => Some(format!("{what}: {detail}")),
-                (what, detail) => what.or(detail),
-            },
-        })
-        .collect();
-    for row in overdue(seen, now).chain(misled(desk, seen, notes, now)).collect::<Vec<_>>() {
+    let of_concern = |concern: Concern| Row {
+        session_id: seen.session.id,
+        participation_id: concern.participation,
+        start: concern.start.map(rfc3339),
+        reason: concern.why.as_str().to_owned(),
+        detail: match (concern.what, concern.detail) {
+            (Some(what), Some(detail)) => Some(format!("{what}: {detail}")),
+            (what, detail) => what.or(detail),
+        },
+    };
+    let mut rows: Vec<Row> = concerns.into_iter().filter(|concern| concern.kind == ConcernKind::Person).map(of_concern).collect();
+    let misled = staff.misled(&seen.session, &seen.known).into_iter().map(of_concern);
+    for row in overdue(seen, now).chain(misled).collect::<Vec<_>>() {
         if rows.iter().all(|r| r.participation_id != row.participation_id) {
             rows.push(row);
         }
     }
     rows
-}
-
-/// Who knows what holds no more, and has no message to come that says so: they would come in vain, or to another hour.
-fn misled<'a>(desk: &'a Desk, seen: &'a DeskSession, notes: &'a Notes, now: DateTime<Utc>) -> impl Iterator<Item = Row> + 'a {
-    let session = &seen.session;
-    let people = seen.known.iter().filter(move |((id, _), _)| *id == session.id);
-    people.filter_map(move |((_, id), known)| {
-        // What was found again after a restore waits for a person: nobody can say that they know.
-        let heard = |n: &&KnownNotice| n.heard() && !n.may_have_gone();
-        let arrived = |n: &&KnownNotice| heard(n) && notes.undelivered.iter().all(|u| u.key != n.notice.key);
-        let last = known.notices.iter().filter(arrived).max_by_key(|n| (n.heard_at(), n.notice.due_at))?;
-        let (told, off) = (last.notice.start, last.notice.occasion == Occasion::Cancelled);
-        let person = session.participant(*id);
-        let same_hour = if known.cancelled { off } else { !off && told == session.start };
-        let same_facts = || !person.is_some_and(|person| plan::knows_other_facts(session, person, known, &desk.policy, last));
-        // They stand at that hour in another entry of the list.
-        let superseded = || known.notices.iter().any(|n| n.notice.occasion == Occasion::Cancelled && n.state == State::Superseded);
-        let stands = |e: &&Expected| e.address == last.notice.address && e.start == told && e.comes_after(last.heard_at());
-        let expected = known.cancelled && known.expected.iter().filter(stands).any(|e| e.is_theirs() || superseded());
-        // Somebody else tells them.
-        let elsewhere = person.is_some_and(|p| p.auto_deliver == AutoDeliver::Nobody);
-        let right = same_hour && (known.cancelled || same_facts());
-        if right || expected || elsewhere || told.max(session.start) <= now - BEGUN {
-            return None;
-        }
-        let says_so = |n: &&KnownNotice| match n.notice.occasion {
-            Occasion::Cancelled => known.cancelled,
-            Occasion::Invite | Occasion::Rescheduled | Occasion::Updated => !known.cancelled && n.notice.start == session.start,
-            _ => false,
-        };
-        let corrections = || known.notices.iter().filter(says_so);
-        // A reminder of the hour that they know has the code that holds.
-        let reminds = |n: &&KnownNotice| same_hour && !known.cancelled && n.notice.start == session.start;
-        let goes = |n: &KnownNotice| matches!(n.state, State::Waiting | State::Claimed | State::Sending);
-        if corrections().chain(known.notices.iter().filter(reminds)).any(goes) {
-            return None;
-        }
-        let ended = corrections().filter(|n| !heard(n)).max_by_key(|n| n.changed_at);
-        let came_back = corrections().any(|n| heard(&n) && !arrived(&n));
-        let reason = match ended {
-            _ if came_back => "undelivered".to_owned(),
-            Some(n) => n.reason.map_or_else(|| n.state.to_string(), |why| why.to_string()),
-            None => UNTOLD.to_owned(),
-        };
-        let what = match same_hour {
-            _ if known.cancelled => "that it is cancelled",
-            true => "the code, address or time zone that holds",
-            false => "the start that holds",
-        };
-        let detail = Some(format!("they were not told {what}"));
-        Some(Row { session_id: session.id, participation_id: Some(*id), start: Some(rfc3339(told)), reason, detail })
-    })
 }
 
 /// Whom an overdue message should have reached by now, with their session at hand: one row each.

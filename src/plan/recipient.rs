@@ -68,6 +68,12 @@ pub fn is_told_nowhere(person: &Participant, policy: &Policy) -> bool {
     matches!(recipient(person, policy, &nothing, true), Err((NoEmail | InvalidEmail | NoNumber | InvalidNumber | NoConnectCode, _)))
 }
 
+/// It is for us to tell them, and somebody can have told them before: they have an address that can be used, and a code.
+pub fn is_ours(person: &Participant, policy: &Policy) -> bool {
+    let at = told_at(person, policy, &Suppressions::default(), true);
+    matches!(at, Ok(_) | Err((Reason::DoNotContact | Reason::Ambiguous, _)))
+}
+
 /// Who it is, over all sessions: a digest of ParticipantExternalId, or of the name where there is none.
 pub fn person_key(person: &Participant) -> String {
     let text = match person.external() {

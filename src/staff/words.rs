@@ -48,6 +48,7 @@ pub fn of(concern: &Concern) -> Words {
         (_, Why::Unknown) => ("A message may or may not have arrived", "The server's answer was lost. Ask them, or call."),
         (_, Why::Undelivered(_)) => ("A message to them did not arrive", "Check the address or number, and call them."),
         (_, Why::Guarded(kind)) => (of_guard(kind), if kind == GuardKind::Clocks { CLOCKS } else { GUARD }),
+        (_, Why::Untold) => ("They know what holds no more, and no message says so", "Call them."),
         (_, Why::Wrote) => (
             "They wrote, and the service did not answer",
             "Read it on the page Decisions, or with `punctual replies list`; answer by telephone, then mark it as read.",
