@@ -46,8 +46,8 @@ pub use queries::{Filter, Queries, SourceStatus, Status};
 pub use transports::{TransportAnswer, TransportAsk, TransportName, TransportState, Transports};
 pub use upkeep::{Purged, Restored, Retention, Upkeep};
 pub use walks::{
-    Applied, NotedSession, ReadFile, ReplaysAfterRestore, Rest, Seen, SeenSession, SourceLook, SourcePart, SourceRow, Walk, WalkedSession,
-    Walks,
+    Applied, NotedSession, ReadFile, ReplaysAfterRestore, Rest, Seen, SeenSession, SourceLook, SourcePart, SourceRow, UnreadSource, Walk,
+    WalkedSession, Walks,
 };
 
 /// A store failed. Hand-overs stop at once: a message could go out that nobody would remember.

@@ -19,8 +19,8 @@ use crate::zone::Zone;
 pub(super) enum GuardCommand {
     /// Lists what waits. Exit code 3 if anything does.
     Show,
-    /// Lets it pass: what changed is applied within seconds; of a source that is pushed to, with its next list, if something else was pushed or punctual was
-    /// started since the last one came.
+    /// Lets it pass: what changed is applied within seconds; of a source that is pushed to, with its next list, if something else was pushed since the
+    /// last one came, or the daemon that took that does not run any more, or was started since.
     Accept {
         /// Only of this source.
         #[arg(long, value_name = "NAME")]
@@ -46,10 +46,10 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
                 if waiting == 0 {
                     out!("Nothing waits.");
                 } else {
-                    let (asked, pushed) = decided(&config, &before, source.as_deref());
-                    let then = when(&config, &asked).map(|when| format!(": what changed is applied {when}")).unwrap_or_default();
+                    let decided = Decided::of(&*store, &config, (&before, source.as_deref())).await?;
+                    let then = decided.when().map(|when| format!(": what changed is applied {when}")).unwrap_or_default();
                     out!("{} accepted{then}", counted(waiting, "session", "sessions"));
-                    have_walked(&*store, &config, (&asked, &pushed)).await?;
+                    have_walked(&*store, &config, &decided).await?;
                 }
                 Ok(Exit::Done)
             }
@@ -58,13 +58,13 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
                 if rejected == 0 {
                     out!("Nothing that can be rejected waits.");
                 } else {
-                    let (asked, pushed) = decided(&config, &before, source.as_deref());
-                    let then = when(&config, &asked).map(|when| format!(" {when}")).unwrap_or_default();
+                    let decided = Decided::of(&*store, &config, (&before, source.as_deref())).await?;
+                    let then = decided.when().map(|when| format!(" {when}")).unwrap_or_default();
                     out!(
                         "{} rejected: what was before is in force{then}, until the source says something else",
                         counted(rejected, "session", "sessions")
                     );
-                    have_walked(&*store, &config, (&asked, &pushed)).await?;
+                    have_walked(&*store, &config, &decided).await?;
                 }
                 let of_source = |row: &GuardRow| source.as_ref().is_none_or(|named| *named == row.source);
                 if store.guards().await?.iter().any(of_source) {
@@ -79,30 +79,56 @@ pub(super) fn guard(config: Config, command: &GuardCommand, json: bool, colors: 
     })
 }
 
-/// The sources of which something was decided: those that can be asked, and those that are pushed to.
-fn decided<'c>(config: &'c Config, before: &[GuardRow], of: Option<&str>) -> (Vec<&'c Source>, Vec<&'c Source>) {
-    let names: BTreeSet<&str> = before.iter().map(|row| row.source.as_str()).filter(|name| of.is_none_or(|of| of == *name)).collect();
-    let is_pushed = |source: &&Source| matches!(source.kind, SourceKind::Push(_));
-    let (pushed, asked) = config.sources.iter().filter(|source| names.contains(source.name.as_str())).partition(is_pushed);
-    (asked, pushed)
+/// The sources of which something was decided.
+struct Decided<'c> {
+    /// A daemon runs.
+    served: bool,
+    /// Those that can be asked.
+    asked: Vec<&'c Source>,
+    /// Those that a node reads which does not run.
+    away: Vec<&'c Source>,
+    pushed: Vec<&'c Source>,
 }
 
-/// Of those that can be asked. `None`: there are none, and of each that is pushed to it is said by itself.
-fn when(config: &Config, asked: &[&Source]) -> Option<&'static str> {
-    let when = if is_served(config) { "within seconds" } else { "when punctual is started" };
-    (!asked.is_empty()).then_some(when)
+impl<'c> Decided<'c> {
+    async fn of(store: &dyn Outbox, config: &'c Config, (before, of): (&[GuardRow], Option<&str>)) -> anyhow::Result<Self> {
+        let (served, nodes) = (is_served(config), store.nodes().await?);
+        let names: BTreeSet<&str> = before.iter().map(|row| row.source.as_str()).filter(|name| of.is_none_or(|of| of == *name)).collect();
+        let is_pushed = |source: &&Source| matches!(source.kind, SourceKind::Push(_));
+        let runs = |name: &String| nodes.iter().any(|node| node.name == *name && node.lives);
+        let (pushed, asked): (Vec<_>, Vec<_>) =
+            config.sources.iter().filter(|source| names.contains(source.name.as_str())).partition(is_pushed);
+        let (away, asked) = asked.into_iter().partition(|source| served && source.node.as_ref().is_some_and(|node| !runs(node)));
+        Ok(Self { served, asked, away, pushed })
+    }
+
+    /// Of those that can be asked. `None`: there are none, and of each of the others it is said by itself.
+    fn when(&self) -> Option<&'static str> {
+        let when = if self.served { "within seconds" } else { "when punctual is started" };
+        (!self.asked.is_empty()).then_some(when)
+    }
 }
 
-/// Has the daemon look at the sources of which something was decided. Nobody can ask one that is pushed to: its daemon takes the last list once more, while
-/// it has it and nothing else came since; else that is done with the next list.
-async fn have_walked(store: &dyn Outbox, config: &Config, (asked, pushed): (&[&Source], &[&Source])) -> anyhow::Result<()> {
-    for source in asked {
+/// Has the daemon look at the sources of which something was decided. Nobody can ask one that is pushed to: the daemon that took its last list takes it once
+/// more, while it has it and nothing else came since; else that is done with the next list.
+async fn have_walked(store: &dyn Outbox, config: &Config, decided: &Decided<'_>) -> anyhow::Result<()> {
+    for source in decided.asked.iter().chain(&decided.away) {
         store.want_look(&source.name).await?;
     }
-    let (rows, served) = (store.sources().await?, is_served(config));
-    for Source { name, .. } in pushed {
+    for Source { name, node, .. } in &decided.away {
+        let node = node.as_deref().unwrap_or_default();
+        out!(
+            "{name}: node {node} reads it, and does not run. This is done within seconds once it does. Until then its messages stay held."
+        );
+    }
+    let rows = store.sources().await?;
+    let (by, unless) = match &config.raw.node.name {
+        Some(_) => (" by the node that took it", "that node does not run any more, or was started since"),
+        None => ("", "punctual was started since that came"),
+    };
+    for Source { name, .. } in &decided.pushed {
         let row = rows.iter().find(|row| row.name == *name);
-        if !served {
+        if !decided.served {
             out!("{name}: this is done with the next list that is pushed, once punctual is started. Until then its messages stay held.");
         } else if row.is_some_and(|row| row.heard_at > row.whole_at) {
             out!(
@@ -110,7 +136,7 @@ async fn have_walked(store: &dyn Outbox, config: &Config, (asked, pushed): (&[&S
             );
         } else {
             out!(
-                "{name}: its last list is taken once more, within seconds. If punctual was started since that came: with the next list. Push it again then: until that its messages stay held."
+                "{name}: its last list is taken once more, within seconds{by}. If {unless}: with the next list. Push it again then: until that its messages stay held."
             );
         }
     }

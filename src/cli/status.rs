@@ -9,6 +9,7 @@ use crate::clock::{Clock, WallClock};
 use crate::config::Config;
 use crate::config::raw::Mode;
 use crate::daemon::is_served;
+use crate::desk::outage::{Outage, What};
 use crate::desk::status::{Facts, status as ask};
 use crate::desk::{nodes, words};
 use crate::outbox::NodeRow;
@@ -36,7 +37,8 @@ pub(super) fn status(config: Config, json: bool, colors: TableStyle) -> anyhow::
         for outage in &facts.outages {
             out!("{}", colors.text(&in_lines(&outage.sentence(&zone, now), 2), Tone::Bad));
         }
-        for warning in &warnings {
+        // (What the store tells of a source is said by now.)
+        for warning in warnings.iter().filter(|warning| !is_said(warning, &facts.outages)) {
             let warning = words::clocked(warning, &|at| colors.time(at, &zone, now));
             out!("{}", colors.text(&in_lines(&words::capital(&warning), 2), Tone::Bad));
         }
@@ -51,6 +53,12 @@ pub(super) fn status(config: Config, json: bool, colors: TableStyle) -> anyhow::
         }
     }
     Ok(if facts.attention || !warnings.is_empty() { Exit::Attention } else { Exit::Done })
+}
+
+/// The store tells it, too: a source that cannot be read.
+fn is_said(warning: &str, outages: &[Outage]) -> bool {
+    let of = |name: &str| warning.starts_with(&format!("source {name} cannot be read since"));
+    outages.iter().any(|outage| outage.why.is_some() && matches!(&outage.what, What::Source(name) if of(name)))
 }
 
 /// `a (leads)`, `b`, `c (gone since 14:02: ...)`, `d (does nothing since 14:02: its messages are not those of node a, ...)`.

@@ -72,6 +72,25 @@ impl FaultLog {
     }
 }
 
+/// Why a source was not read.
+pub(super) struct NotRead {
+    pub(super) why: String,
+    /// It cannot be read until somebody does something.
+    pub(super) stays: bool,
+}
+
+impl NotRead {
+    /// It may be read the next time.
+    pub(super) fn now(why: String) -> Self {
+        Self { why, stays: false }
+    }
+
+    /// It will not.
+    pub(super) fn until_mended(why: String) -> Self {
+        Self { why, stays: true }
+    }
+}
+
 /// Sources that cannot be read: since when, and why.
 #[derive(Default)]
 pub(super) struct UnreadSources(Mutex<HashMap<String, Lost>>);

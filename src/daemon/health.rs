@@ -145,6 +145,9 @@ impl Engine {
         }
         for (source, (since, why)) in self.feeds.unread.all() {
             let what = What::Source(source);
+            if found.iter().any(|o| o.what == what && o.why.is_some()) {
+                continue;
+            }
             found.retain(|o| o.what != what);
             if now - since >= outage::OVERDUE_AFTER {
                 found.push(Outage::of(what, Some(since), Some(why)));

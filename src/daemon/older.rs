@@ -5,8 +5,9 @@
 //! node is believed on it.
 
 use super::Engine;
+use super::faults::NotRead;
 use super::membership::SKEW_MAX;
-use crate::outbox::{ReadFile, SourceLook, StoreError};
+use crate::outbox::{ReadFile, StoreError};
 use crate::source::copies::{ListCopy, older};
 use crate::source::same::{Print, SourceRead};
 use crate::source::{Source, SourceKind};
@@ -19,13 +20,9 @@ impl Engine {
     }
 
     /// What was read, unless another node read something newer.
-    pub(super) async fn unless_older(
-        &self,
-        source: &Source,
-        known: &SourceLook,
-        read: SourceRead,
-    ) -> Result<Result<SourceRead, String>, StoreError> {
-        let (SourceRead::Now(_, Some(print)), Some(node), Some(last)) = (&read, self.read_by_any(source), &known.read) else {
+    pub(super) async fn unless_older(&self, source: &Source, read: SourceRead) -> Result<Result<SourceRead, NotRead>, StoreError> {
+        let (SourceRead::Now(_, Some(print)), Some(node)) = (&read, self.read_by_any(source)) else { return Ok(Ok(read)) };
+        let Some(last) = self.outbox.last_read(&source.name).await? else {
             return Ok(Ok(read));
         };
         if last.by == node {
@@ -34,22 +31,23 @@ impl Engine {
         let read_at = self.outbox.sources().await?.into_iter().find(|row| row.name == source.name).and_then(|row| row.heard_at);
         let there = ListCopy::noted(last.written, &last.said);
         Ok(match older(print, (&there, read_at.unwrap_or(last.written)), SKEW_MAX) {
-            Some(older) => Err(format!(
+            Some(older) => Err(NotRead::until_mended(format!(
                 "what lies on this node ({node}) is older than what node {} read last ({older}): copy that one here, with the times of its files. If \
                  this one is meant, say in the configuration which node reads the source: node = {node:?}",
                 last.by
-            )),
+            ))),
             None => Ok(read),
         })
     }
 
     /// For the node that leads after this one: what it walked.
-    pub(super) async fn note_read(&self, source: &Source, known: &SourceLook, print: Option<&Print>) -> Result<(), StoreError> {
+    pub(super) async fn note_read(&self, source: &Source, print: Option<&Print>) -> Result<(), StoreError> {
         let read = print.and_then(|print| ListCopy::of(print, self.clock.now()));
         let (Some(node), Some(read)) = (self.read_by_any(source), read) else { return Ok(()) };
-        let before = known.read.as_ref().map(|last| ListCopy::noted(last.written, &last.said));
+        let last = self.outbox.last_read(&source.name).await?;
+        let before = last.as_ref().map(|last| ListCopy::noted(last.written, &last.said));
         let read = read.with_files_of(before.as_ref());
         let file = ReadFile { by: node.to_owned(), written: read.written, said: read.said() };
-        if known.read.as_ref() == Some(&file) { Ok(()) } else { self.outbox.was_read(&source.name, file).await }
+        if last.as_ref() == Some(&file) { Ok(()) } else { self.outbox.was_read(&source.name, file).await }
     }
 }

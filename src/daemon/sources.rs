@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::faults::NotRead;
 use super::{Engine, open_store, store_exists};
 use crate::config::Config;
 use crate::contact::Channel;
-use crate::outbox::{SourceLook, StoreError};
+use crate::outbox::{SourceLook, StoreError, UnreadSource};
 use crate::session::{AutoDeliver, Snapshot, SnapshotKind};
 use crate::source::same::SourceRead;
 use crate::source::{Source, SourceKind, ambiguity, meaning, push};
@@ -50,10 +51,25 @@ impl Engine {
         walked
     }
 
-    fn is_read(&self, source: &str, now: DateTime<Utc>) {
-        if self.feeds.unread.note(source, Ok(()), now) {
-            tracing::info!(source, "the source can be read again");
+    async fn is_read(&self, known: &SourceLook, now: DateTime<Utc>) -> Result<(), StoreError> {
+        if self.feeds.unread.note(&known.source, Ok(()), now) {
+            tracing::info!(source = known.source, "the source can be read again");
         }
+        if known.unread.is_some() { self.outbox.not_read(&known.source, None).await } else { Ok(()) }
+    }
+
+    /// Noted for whoever asks for the status, at any node, and told in the log. What waits of it is planned by the last good list.
+    async fn is_not_read(&self, known: &SourceLook, NotRead { why, stays }: NotRead, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let source = &known.source;
+        let since = known.unread.as_ref().map_or(now, |unread| unread.since.min(now));
+        let unread = Some(UnreadSource { since, why: why.clone(), stays });
+        if known.unread != unread {
+            self.outbox.not_read(source, unread).await?;
+        }
+        if self.feeds.unread.note(source, Err(&why), now) {
+            tracing::error!(source, %why, "the source could not be read; the last good snapshot stays in force");
+        }
+        self.plan_again(source).await
     }
 
     /// Walks one source. A source that cannot be read is told and counts as unchanged: `false`. What another node walked meanwhile is newer than what was
@@ -87,32 +103,28 @@ impl Engine {
         let rests = walk::rests(&*self.outbox, &source.name, &self.policy, now).await?;
         let last = rests.as_ref().and_then(|rest| source.memory.last(rest.walks));
         let early = self.feeds.early.take(&source.name).await;
-        let mut read = source.read_since(last, early, now).await;
+        let read = source.read_since(last, early, now).await;
         self.note_rest(source, &known).await?;
-        if let Ok(said) = read {
-            read = self.unless_older(source, &known, said).await?;
-        }
+        let read = match read {
+            Ok(read) => self.unless_older(source, read).await?,
+            Err(why) => Err(NotRead::now(why)),
+        };
         let (mut snapshot, print) = match read {
-            Ok(SourceRead::Now(snapshot, print)) => {
-                self.is_read(&source.name, now);
-                (snapshot, print)
-            }
+            Ok(SourceRead::Now(snapshot, print)) => (snapshot, print),
             Ok(SourceRead::Same(print)) => {
-                self.is_read(&source.name, now);
+                self.is_read(&known, now).await?;
                 let (at, walks) = rests.map_or((now, 0), |rest| (rest.last_snapshot_at, rest.walks));
-                self.note_read(source, &known, Some(&print)).await?;
+                self.note_read(source, Some(&print)).await?;
                 source.memory.walked(Some(print), walks);
                 walk::heard(&*self.outbox, &source.name, &self.policy, at, now).await?;
                 return Ok(Some(true));
             }
             Err(why) => {
-                if self.feeds.unread.note(&source.name, Err(&why), now) {
-                    tracing::error!(source = %source.name, %why, "the source could not be read; the last good snapshot stays in force");
-                }
-                self.plan_again(&source.name).await?;
+                self.is_not_read(&known, why, now).await?;
                 return Ok(Some(false));
             }
         };
+        self.is_read(&known, now).await?;
         ambiguity::mark(&mut snapshot, now);
         self.feeds.told.tell(&source.name, &snapshot.told().lines());
         self.feeds.records.note(&source.name, &snapshot, now);
@@ -120,7 +132,7 @@ impl Engine {
         if report.applied.overtaken {
             return Ok(None);
         }
-        self.note_read(source, &known, print.as_ref()).await?;
+        self.note_read(source, print.as_ref()).await?;
         source.memory.walked(print, report.walks);
         Ok(Some(snapshot.kind == SnapshotKind::Full))
     }
@@ -146,12 +158,10 @@ impl Engine {
         Ok(())
     }
 
-    /// What a server was asked before, or which file was read, by whichever process; of no other kind of source is there anything.
+    /// What the store holds of it, whichever process was told that.
     async fn look_of(&self, source: &Source) -> Result<SourceLook, StoreError> {
-        if !matches!(source.kind, SourceKind::Http(_)) && self.read_by_any(source).is_none() {
-            return Ok(SourceLook::default());
-        }
-        Ok(self.outbox.looks().await?.into_iter().find(|look| look.source == source.name).unwrap_or_default())
+        let look = self.outbox.looks().await?.into_iter().find(|look| look.source == source.name);
+        Ok(look.unwrap_or_else(|| SourceLook { source: source.name.clone(), ..SourceLook::default() }))
     }
 
     /// Walks a snapshot. Durable when it returns, unless another node walked meanwhile.

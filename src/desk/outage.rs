@@ -144,13 +144,19 @@ pub async fn overdue(outbox: &dyn Outbox, now: DateTime<Utc>) -> Result<Vec<Entr
     Ok(found)
 }
 
-/// What the store tells: messages that are overdue, and sources that were not read for too long.
+/// What the store tells: messages that are overdue, and sources that cannot be read, or were not read for too long.
 pub async fn find(desk: &Desk, sources: &[SourceStatus], now: DateTime<Utc>) -> Result<Vec<Outage>, StoreError> {
     let overdue = overdue(&*desk.outbox, now).await?;
     let channels = [Channel::Email, Channel::Sms].into_iter().filter_map(|channel| of_channel(channel, &overdue));
     let mut found: Vec<Outage> = channels.collect();
     found.sort_by_key(|outage| outage.most_urgent.map(|urgent| urgent.start));
+    let looks = desk.outbox.looks().await?;
     for name in &desk.sources {
+        let unread = looks.iter().find(|look| look.source == *name).and_then(|look| look.unread.as_ref());
+        if let Some(unread) = unread.filter(|unread| unread.stays || now - unread.since >= OVERDUE_AFTER) {
+            found.push(Outage::of(What::Source(name.clone()), Some(unread.since), Some(unread.why.clone())));
+            continue;
+        }
         let read = sources.iter().find(|s| s.name == *name).and_then(|s| s.last_snapshot_at);
         if read.is_none_or(|at| now - at > desk.policy.max_stale) {
             found.push(Outage::of(What::Source(name.clone()), read, None));

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 use chrono::{DateTime, Utc};
 use tables::Tables;
 
-use super::{SourceLook, TransportName, transports};
+use super::{ReadFile, SourceLook, TransportName, transports};
 
 mod attempt;
 mod guard;
@@ -30,12 +30,13 @@ pub struct MemoryOutbox {
     tables: Mutex<Tables>,
     transports: Mutex<BTreeMap<TransportName, transports::Row>>,
     looks: Mutex<BTreeMap<String, SourceLook>>,
+    reads: Mutex<BTreeMap<String, ReadFile>>,
 }
 
 impl MemoryOutbox {
     /// An empty store whose Message-IDs are made with this key.
     pub fn new(reference_key: [u8; 32]) -> Self {
-        Self { reference_key, tables: Mutex::default(), transports: Mutex::default(), looks: Mutex::default() }
+        Self { reference_key, tables: Mutex::default(), transports: Mutex::default(), looks: Mutex::default(), reads: Mutex::default() }
     }
 
     /// Moves the clock by which leases are measured.
@@ -49,6 +50,10 @@ impl MemoryOutbox {
 
     fn rows_of_looks(&self) -> MutexGuard<'_, BTreeMap<String, SourceLook>> {
         self.looks.lock().expect("nothing panics while it holds this lock")
+    }
+
+    fn rows_of_reads(&self) -> MutexGuard<'_, BTreeMap<String, ReadFile>> {
+        self.reads.lock().expect("nothing panics while it holds this lock")
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {

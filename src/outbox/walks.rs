@@ -82,8 +82,18 @@ pub struct SourceLook {
     pub quiet_until: Option<DateTime<Utc>>,
     /// How often in a row it was too busy to answer.
     pub refusals: u32,
-    /// What one of several nodes read of it last. `None`: it is no file, or no node with a name reads it.
-    pub read: Option<ReadFile>,
+    /// `None`: it could be read when it was asked last.
+    pub unread: Option<UnreadSource>,
+}
+
+/// A source that could not be read when it was asked last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadSource {
+    pub since: DateTime<Utc>,
+    /// What the log says.
+    pub why: String,
+    /// It cannot be read until somebody does something.
+    pub stays: bool,
 }
 
 /// A file, or a folder of them, as a node read it.
@@ -315,7 +325,13 @@ pub trait Walks: Send + Sync {
     /// A node read that of the source, and walked it.
     async fn was_read(&self, source: &str, file: ReadFile) -> Result<()>;
 
-    /// Sources of which that was ever told, by name.
+    /// What one of several nodes read of it last. `None`: it is no file, or no node with a name reads it.
+    async fn last_read(&self, source: &str) -> Result<Option<ReadFile>>;
+
+    /// The source could not be read, or can be again.
+    async fn not_read(&self, source: &str, unread: Option<UnreadSource>) -> Result<()>;
+
+    /// Sources of which anything was ever asked or told, by name.
     async fn looks(&self) -> Result<Vec<SourceLook>>;
 
     /// Of whom a walk of this source may find again what was told before a restore.

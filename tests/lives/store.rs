@@ -28,7 +28,7 @@ use punctual::outbox::{
     Action, Actions, Alert, Applied, Attempts, Begin, Claim, ClaimAlone, ClaimRequest, DigestDelivery, Feedback, Filter, Lease, Nodes,
     NotedSession, Outbox, Purged, Queries, ReadFile, RecentEnd, Recovered, ReplaysAfterRestore, Rest, Restored, Result, Retention,
     Scheduled, Seen, SeenSession, Settlement, SourceLook, SourceRow, Status, TransportAnswer, TransportAsk, TransportName, TransportState,
-    Transports, Upkeep, Walk, Walks,
+    Transports, UnreadSource, Upkeep, Walk, Walks,
 };
 use punctual::receipt::{Receipt, ReceiptTarget, Received, Undelivered};
 use punctual::session::stored::{Also, StoredSession};
@@ -283,6 +283,8 @@ asks!(Walks {
     had_look(source: &str, wanted: i64) -> ();
     leave_alone(source: &str, until: Option<DateTime<Utc>>, refusals: u32) -> ();
     was_read(source: &str, file: ReadFile) -> ();
+    last_read(source: &str) -> Option<ReadFile>;
+    not_read(source: &str, unread: Option<UnreadSource>) -> ();
     looks() -> Vec<SourceLook>;
     replays_after_restore(source: &str, now: DateTime<Utc>) -> ReplaysAfterRestore;
 });

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
-use super::columns::{get, ms, number, opt_at, opt_ms};
+use super::columns::{at, get, ms, number, opt_at, opt_ms};
 use super::db::{Db, Tx};
 use super::error::Res;
-use crate::outbox::{ReadFile, SourceLook};
+use crate::outbox::{ReadFile, SourceLook, UnreadSource};
 
 /// One more is wanted. How many are by now.
 pub(super) async fn want(tx: &Tx<'_>, source: &str) -> Res<i64> {
@@ -35,16 +35,30 @@ pub(super) async fn was_read(tx: &Tx<'_>, source: &str, file: &ReadFile) -> Res<
     tx.execute(sql, &[&tx.practice, &source, &file.by, &ms(file.written), &file.said]).await.map(drop)
 }
 
+/// What a node read last.
+pub(super) async fn last_read(db: &Db, source: &str) -> Res<Option<ReadFile>> {
+    let sql = "SELECT read_by, written, said FROM look WHERE practice = $1 AND source = $2 AND read_by IS NOT NULL";
+    let row = db.first(sql, &[&db.practice, &source]).await?;
+    row.map(|row| Ok(ReadFile { by: get(&row, 0)?, written: at(&row, 1)?, said: get(&row, 2)? })).transpose()
+}
+
+/// It could not be read, or can be again.
+pub(super) async fn not_read(tx: &Tx<'_>, source: &str, unread: Option<&UnreadSource>) -> Res<()> {
+    let sql = "INSERT INTO look (practice, source, unread_at, unread_why, unread_stays) VALUES ($1, $2, $3, $4, $5)
+               ON CONFLICT (practice, source) DO UPDATE
+               SET unread_at = excluded.unread_at, unread_why = excluded.unread_why, unread_stays = excluded.unread_stays";
+    let (since, why, stays) = (unread.map(|u| ms(u.since)), unread.map(|u| &*u.why), unread.is_some_and(|u| u.stays));
+    tx.execute(sql, &[&tx.practice, &source, &since, &why, &stays]).await.map(drop)
+}
+
 /// All of them.
 pub(super) async fn all(db: &Db) -> Res<Vec<SourceLook>> {
-    let sql = "SELECT source, wanted, had, quiet_until, refusals, read_by, written, said FROM look WHERE practice = $1 ORDER BY source";
+    let sql = "SELECT source, wanted, had, quiet_until, refusals, unread_at, unread_why, unread_stays FROM look WHERE practice = $1 ORDER BY source";
     let one = |row: &Row| {
         let (source, wanted, had) = (get(row, 0)?, get(row, 1)?, get(row, 2)?);
-        let read = match (get(row, 5)?, opt_at(row, 6)?, get(row, 7)?) {
-            (Some(by), Some(written), Some(said)) => Some(ReadFile { by, written, said }),
-            _ => None,
-        };
-        Ok(SourceLook { source, wanted, had, quiet_until: opt_at(row, 3)?, refusals: number(row, 4)?, read })
+        let stays = get(row, 7)?;
+        let unread = opt_at(row, 5)?.zip(get(row, 6)?).map(|(since, why)| UnreadSource { since, why, stays });
+        Ok(SourceLook { source, wanted, had, quiet_until: opt_at(row, 3)?, refusals: number(row, 4)?, unread })
     };
     db.query(sql, &[&db.practice]).await?.iter().map(one).collect()
 }

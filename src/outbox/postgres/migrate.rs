@@ -8,7 +8,7 @@ use super::db::Db;
 use super::error::{Res, refused};
 
 /// Each brings the schema from the version before it to its own.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("schema/0001_outbox.sql"),
     include_str!("schema/0002_moved.sql"),
     include_str!("schema/0003_outgoing.sql"),
@@ -20,6 +20,7 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("schema/0009_serves.sql"),
     include_str!("schema/0010_look.sql"),
     include_str!("schema/0011_read.sql"),
+    include_str!("schema/0012_unread.sql"),
 ];
 
 /// Programs that need this schema, or a later one, may go on with today's: it only adds what they do not know.

@@ -1,6 +1,6 @@
 //! The columns of the widest tables.
 
-use super::{Column, ColumnKind, alike, bytes, int, of, sealed, text};
+use super::{Column, ColumnKind, alike, bytes, flag, int, of, sealed, text};
 
 pub(super) const OUTGOING: &[Column] = &[
     text("key"),
@@ -55,8 +55,19 @@ pub(super) const NOTICE: &[Column] = &[
     sealed(text("facts"), "told", &["key"]),
 ];
 
-pub(super) const LOOK: &[Column] =
-    &[text("source"), int("wanted"), int("had"), int("quiet_until"), int("refusals"), text("read_by"), int("written"), text("said")];
+pub(super) const LOOK: &[Column] = &[
+    text("source"),
+    int("wanted"),
+    int("had"),
+    int("quiet_until"),
+    int("refusals"),
+    text("read_by"),
+    int("written"),
+    text("said"),
+    int("unread_at"),
+    text("unread_why"),
+    flag("unread_stays"),
+];
 pub(super) const TRANSPORT: &[Column] = &[
     text("channel"),
     text("name"),

@@ -117,7 +117,7 @@ CREATE TABLE look (
     had         INTEGER NOT NULL DEFAULT 0 CHECK (had <= wanted), -- of those; less, and it is to be looked at
     quiet_until INTEGER,                                -- it asked to be left alone until then
     refusals    INTEGER NOT NULL DEFAULT 0 CHECK (refusals >= 0) -- how often in a row it was too busy to answer
-, read_by TEXT, written INTEGER, said TEXT) STRICT, WITHOUT ROWID;
+, read_by TEXT, written INTEGER, said TEXT, unread_at INTEGER, unread_why TEXT, unread_stays INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
 
 CREATE TABLE "notice" (
     id               INTEGER PRIMARY KEY,

@@ -1,10 +1,10 @@
 //! Rows of the table `look`.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::columns::{ms, opt_at, opt_ms};
-use crate::outbox::{ReadFile, SourceLook};
+use super::columns::{at, ms, opt_at, opt_ms};
+use crate::outbox::{ReadFile, SourceLook, UnreadSource};
 
 /// One more is wanted. How many are by now.
 pub(super) fn want(connection: &Connection, source: &str) -> rusqlite::Result<i64> {
@@ -32,16 +32,29 @@ pub(super) fn was_read(connection: &Connection, source: &str, file: &ReadFile) -
     connection.prepare_cached(sql)?.execute(params![source, file.by, ms(file.written), file.said]).map(drop)
 }
 
+/// What a node read last.
+pub(super) fn last_read(connection: &Connection, source: &str) -> rusqlite::Result<Option<ReadFile>> {
+    let sql = "SELECT read_by, written, said FROM look WHERE source = ?1 AND read_by IS NOT NULL";
+    let one = |row: &Row<'_>| Ok(ReadFile { by: row.get(0)?, written: at(row, 1)?, said: row.get(2)? });
+    connection.prepare_cached(sql)?.query_row([source], one).optional()
+}
+
+/// It could not be read, or can be again.
+pub(super) fn not_read(connection: &Connection, source: &str, unread: Option<&UnreadSource>) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO look (source, unread_at, unread_why, unread_stays) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (source) DO UPDATE
+               SET unread_at = excluded.unread_at, unread_why = excluded.unread_why, unread_stays = excluded.unread_stays";
+    let (since, why, stays) = (unread.map(|u| ms(u.since)), unread.map(|u| &u.why), unread.is_some_and(|u| u.stays));
+    connection.prepare_cached(sql)?.execute(params![source, since, why, stays]).map(drop)
+}
+
 /// All of them.
 pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<SourceLook>> {
     let one = |row: &Row<'_>| {
         let (source, wanted, had) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let read = match (row.get(5)?, opt_at(row, 6)?, row.get(7)?) {
-            (Some(by), Some(written), Some(said)) => Some(ReadFile { by, written, said }),
-            _ => None,
-        };
-        Ok(SourceLook { source, wanted, had, quiet_until: opt_at(row, 3)?, refusals: row.get(4)?, read })
+        let stays = row.get(7)?;
+        let unread = opt_at(row, 5)?.zip(row.get(6)?).map(|(since, why)| UnreadSource { since, why, stays });
+        Ok(SourceLook { source, wanted, had, quiet_until: opt_at(row, 3)?, refusals: row.get(4)?, unread })
     };
-    let sql = "SELECT source, wanted, had, quiet_until, refusals, read_by, written, said FROM look ORDER BY source";
+    let sql = "SELECT source, wanted, had, quiet_until, refusals, unread_at, unread_why, unread_stays FROM look ORDER BY source";
     connection.prepare_cached(sql)?.query_map([], one)?.collect()
 }

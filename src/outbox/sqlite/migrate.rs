@@ -13,7 +13,7 @@ use super::{embedded, history, outgoing, sources};
 type Then = Option<fn(&Connection) -> rusqlite::Result<()>>;
 
 /// The files, in order; file n leads from version n to n + 1. A released one is never edited: the next change is a new file.
-const MIGRATIONS: [(&str, Then); 30] = [
+const MIGRATIONS: [(&str, Then); 31] = [
     (include_str!("../schema/0001_outbox.sql"), None),
     (include_str!("../schema/0002_ledger.sql"), Some(history::link_all)),
     (include_str!("../schema/0003_by_number.sql"), None),
@@ -44,6 +44,7 @@ const MIGRATIONS: [(&str, Then); 30] = [
     (include_str!("../schema/0028_look.sql"), None),
     (include_str!("../schema/0029_fewer_trees.sql"), None),
     (include_str!("../schema/0030_read.sql"), None),
+    (include_str!("../schema/0031_unread.sql"), None),
 ];
 
 /// What all of them make of an empty file: a new one is made in one step, not led through every version. (`UPDATE_GOLDEN=1` writes it anew.)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use punctual::clock::{Clock, WallClock};
-use punctual::outbox::ReadFile;
+use punctual::outbox::{ReadFile, UnreadSource};
 use serde_json::{Value, json};
 
 use super::cluster::cluster;
@@ -55,10 +55,18 @@ pub(super) async fn looks_are_wanted_until_they_are_had(store: Store) {
         outbox.was_read("b", read).await.unwrap();
     }
     outbox.was_read("d", file("node a", 9)).await.unwrap();
-    let read = outbox.looks().await.unwrap().into_iter().map(|look| (look.source, look.wanted, look.read)).collect::<Vec<_>>();
-    let of = |source: &str, wanted, read| (source.to_owned(), wanted, read);
-    let expected = [of("a", 1, None), of("b", 2, Some(file("node b", 8))), of("c", 0, None), of("d", 0, Some(file("node a", 9)))];
-    assert_eq!(read, expected);
+    let read = async |source: &str| outbox.last_read(source).await.unwrap();
+    assert_eq!([read("a").await, read("b").await, read("d").await], [None, Some(file("node b", 8)), Some(file("node a", 9))]);
+    // And so does why it cannot be read.
+    let unread = |at, stays| Some(UnreadSource { since: minute(at), why: format!("at {at}"), stays });
+    for (source, unread) in [("b", unread(3, true)), ("e", unread(4, false)), ("e", unread(5, true)), ("d", unread(6, false)), ("d", None)]
+    {
+        outbox.not_read(source, unread).await.unwrap();
+    }
+    let looks = outbox.looks().await.unwrap().into_iter().map(|look| (look.source, look.wanted, look.unread)).collect::<Vec<_>>();
+    let of = |source: &str, wanted, unread| (source.to_owned(), wanted, unread);
+    assert_eq!(looks, [of("a", 1, None), of("b", 2, unread(3, true)), of("c", 0, None), of("d", 0, None), of("e", 0, unread(5, true))]);
+    assert_eq!(read("b").await, Some(file("node b", 8)));
 }
 
 /// A node with a list of its own behind the same path, which it looks at by that expression.
@@ -136,11 +144,22 @@ async fn an_older_list_of_the_node_that_takes_over_is_not_believed() {
     b.says(" ready", 1).await;
     assert_eq!(a.ends("TERM"), Some(0));
     b.says("what lies on this node (b) is older than what node a read last", 1).await;
+    // It is said at once, on any machine, though no node listens anywhere.
+    for node in [&a, &b] {
+        let (code, said) = node.run(&["status"]);
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let why = "what lies on this node (b) is older than what node a read last";
+        assert!(
+            code == 3 && said.contains("The sessions of \u{201c}desk\u{201d} could not be read since ") && said.contains(why),
+            "{code}: {said}"
+        );
+    }
     let sessions = || cluster.sql("copies", "SELECT string_agg(id || ' ' || presence, ', ' ORDER BY id) FROM session");
     assert_eq!(sessions(), "1 listed, 2 listed", "{}", b.log());
     // Somebody copies the newer one.
     lists(&b, &[1, 2, 3]);
     assert_eq!(practice.told(3).await, [1; 3], "{}", b.log());
+    assert!(!a.run(&["status"]).1.contains("could not be read"), "{}", b.log());
     // Somebody puts an older one back, on the same node.
     an_hour_older(&b, &[1, 2, 3, 4]);
     assert_eq!(practice.told(4).await, [1; 4], "{}", b.log());
@@ -239,8 +258,18 @@ async fn what_an_operator_decides_by_a_command_is_done_at_once() {
         assert!(since.elapsed() < PATIENCE, "{}", a.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let (code, said) = a.run(&["guard", "accept"]);
-    assert!(code == 0 && said.contains("within seconds"), "{said}");
+    // By a configuration in which a node reads it that does not run.
+    let c = with_own_list(&practice, "c", SELDOM, "");
+    let text = fs::read_to_string(c.folder.join("punctual.toml")).unwrap();
+    fs::write(c.folder.join("punctual.toml"), text.replace("path = \"list\"", "path = \"list\"\nnode = \"b\"")).unwrap();
+    let (code, said) = c.run(&["guard", "accept"]);
+    assert!(
+        code == 0
+            && said.contains("6 sessions accepted\ndesk: node b reads it, and does not run. This is done within seconds once it does"),
+        "{said}"
+    );
+    let (_, said) = a.run(&["guard", "accept"]);
+    assert!(said.contains("within seconds") || said.contains("Nothing waits"), "{said}");
     while guarded() != "0" {
         assert!(since.elapsed() < PATIENCE, "{}", a.log());
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -275,7 +275,8 @@ fn each_column_is_sealed_or_harmless() {
         // Names of sources, digests of the configuration (keyed with the practice), words of the program.
         ("source", &["name", "policy_digest", "adopting"]),
         ("also_listed", &["source", "taken_for"]),
-        ("look", &["source", "read_by", "said"]),
+        // And what the log says of a source that cannot be read.
+        ("look", &["source", "read_by", "said", "unread_why"]),
         ("guard", &["source", "kind", "standing"]),
         ("guard_passed", &["source", "kind"]),
         // Ids of participations and a reason; never a code.

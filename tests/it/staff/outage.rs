@@ -135,6 +135,37 @@ async fn the_first_line_of_status_says_it_too() {
     office.close().await;
 }
 
+/// So a source that cannot be read is told of, whether the daemon listens or not: after a minute, for it may be written just then.
+#[tokio::test(flavor = "multi_thread")]
+async fn status_says_of_a_source_that_it_cannot_be_read_where_no_daemon_listens() {
+    let (folder, start) = (tempfile::tempdir().unwrap(), WallClock.now());
+    let text = configuration("kind = \"folder\"\npath = \"outbox\"", "");
+    let (text, list) = (
+        text.split("[server]").next().unwrap().to_owned() + &text[text.find("[[source]]").unwrap()..],
+        folder.path().join("sessions.json"),
+    );
+    let good = json!([session(1, start + TimeDelta::minutes(40))]).to_string();
+    // A minute, what the list says then, and what is told half a minute later and two minutes later.
+    for (minute, says, told) in
+        [(0, good.as_str(), [false, false]), (1, "[{", [false, true]), (2, "[{", [true, true]), (9, good.as_str(), [false, false])]
+    {
+        std::fs::write(&list, says).unwrap();
+        let at = start + TimeDelta::minutes(minute);
+        let config = config::parse(&text, Some(&folder.path().join("punctual.toml")), &[]).unwrap_or_else(|m| panic!("{m}"));
+        let policy = Arc::new(config.policy.clone());
+        let engine = Engine::start(config, Arc::new(Fixed(at))).await.unwrap();
+        engine.once().await.unwrap();
+        let desk = punctual::desk::Desk { outbox: Arc::clone(engine.outbox()), policy, sources: vec!["calendar".to_owned()] };
+        for (seconds, told) in [30, 120].into_iter().zip(told) {
+            let facts = punctual::desk::status::status(&desk, at + TimeDelta::seconds(seconds)).await.unwrap();
+            let of_source = |outage: &&punctual::desk::outage::Outage| matches!(outage.what, punctual::desk::outage::What::Source(_));
+            let why = facts.outages.iter().find(of_source).map(|outage| outage.why.clone().unwrap());
+            assert_eq!(why.as_deref().map(|why| why.contains("sessions.json: ")), told.then_some(true), "{minute} {seconds}: {why:?}");
+            assert!(!told || facts.attention);
+        }
+    }
+}
+
 /// By mail over a server of its own and by a webhook: once, across a restart, and again when it is over.
 #[tokio::test(flavor = "multi_thread")]
 async fn staff_are_told_once_and_when_it_is_over() {

@@ -12,7 +12,7 @@ use crate::known::KnownMap;
 use crate::ledger::LedgerRow;
 use crate::outbox::checks::checked;
 use crate::outbox::words::decided as in_words;
-use crate::outbox::{Applied, NotedSession, ReadFile, Rest, Result, Seen, SeenSession, SourceLook, SourceRow, Walk, Walks};
+use crate::outbox::{Applied, NotedSession, ReadFile, Rest, Result, Seen, SeenSession, SourceLook, SourceRow, UnreadSource, Walk, Walks};
 use crate::session::stored::{Also, StoredSession};
 use crate::session::{ParticipationId, Presence, SessionId};
 
@@ -191,7 +191,17 @@ impl Walks for MemoryOutbox {
     }
 
     async fn was_read(&self, source: &str, file: ReadFile) -> Result<()> {
-        self.rows_of_looks().entry(source.to_owned()).or_default().read = Some(file);
+        self.rows_of_looks().entry(source.to_owned()).or_default();
+        self.rows_of_reads().insert(source.to_owned(), file);
+        Ok(())
+    }
+
+    async fn last_read(&self, source: &str) -> Result<Option<ReadFile>> {
+        Ok(self.rows_of_reads().get(source).cloned())
+    }
+
+    async fn not_read(&self, source: &str, unread: Option<UnreadSource>) -> Result<()> {
+        self.rows_of_looks().entry(source.to_owned()).or_default().unread = unread;
         Ok(())
     }
 

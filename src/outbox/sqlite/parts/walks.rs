@@ -9,7 +9,8 @@ use super::super::{SqliteOutbox, guard, known, look, query, restore, sources, wa
 use crate::guard::{GuardRow, Verdict};
 use crate::known::KnownMap;
 use crate::outbox::{
-    Applied, NotedSession, ReadFile, ReplaysAfterRestore, Rest, Result, Seen, SeenSession, SourceLook, SourceRow, StoreError, Walk, Walks,
+    Applied, NotedSession, ReadFile, ReplaysAfterRestore, Rest, Result, Seen, SeenSession, SourceLook, SourceRow, StoreError, UnreadSource,
+    Walk, Walks,
 };
 use crate::session::SessionId;
 use crate::session::stored::{Also, StoredSession};
@@ -125,6 +126,16 @@ impl Walks for SqliteOutbox {
     async fn was_read(&self, source: &str, file: ReadFile) -> Result<()> {
         let source = source.to_owned();
         self.writer.write("was_read", move |c| look::was_read(c, &source, &file)).await
+    }
+
+    async fn last_read(&self, source: &str) -> Result<Option<ReadFile>> {
+        let source = source.to_owned();
+        self.readers.read("last_read", move |c| look::last_read(c, &source)).await
+    }
+
+    async fn not_read(&self, source: &str, unread: Option<UnreadSource>) -> Result<()> {
+        let source = source.to_owned();
+        self.writer.write("not_read", move |c| look::not_read(c, &source, unread.as_ref())).await
     }
 
     async fn looks(&self) -> Result<Vec<SourceLook>> {
