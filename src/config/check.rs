@@ -126,6 +126,7 @@ pub(super) fn check(mut raw: Raw, file: Option<&Path>, document: &mut Document<'
         not_joined: staff::not_joined(&raw.not_joined, document),
         max_stale: raw.daemon.max_stale.0,
         overrides,
+        own_zone: raw.practice.time_zone.is_some().then(|| time_zone.clone()),
         zones: Arc::new(zones),
     };
     server::log(&raw, document);

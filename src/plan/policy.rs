@@ -12,7 +12,7 @@ use super::rule::Rule;
 use crate::contact::{Address, EmailAddress, PhoneNumber};
 use crate::session::{Participant, Session};
 use crate::suppression::{Suppression, suppression_key};
-use crate::zone::Zones;
+use crate::zone::{Zone, Zones};
 
 /// The planner's part of the configuration.
 #[derive(Clone)]
@@ -41,6 +41,9 @@ pub struct Policy {
     /// Per participant.
     pub overrides: Overrides,
     pub zones: Arc<Zones>,
+    /// The practice's own clock, if it is configured: by it whoever was told, and of whose session nobody's clock is known any more, is told that it is
+    /// cancelled.
+    pub own_zone: Option<Zone>,
 }
 
 /// Clocks differ by so much, and no more.
@@ -79,6 +82,7 @@ impl Policy {
             self.overrides.entries.iter().map(Override::fingerprint).collect::<Vec<_>>(),
             zones,
         );
+        let text = self.own_zone.as_ref().map_or_else(|| text.clone(), |zone| format!("{text}|{}", zone.name()));
         data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes())[..16])
     }
 }

@@ -141,12 +141,13 @@ pub fn silenced(suppressed: &Suppressions, address: &Address) -> Option<Reason> 
 }
 
 /// How a participant reads what is sent to that address, be it their present one or not. Where their own clock is not known (any more), by the clock
-/// of whom they meet, and it is named. The error says why there is none.
+/// of whom they meet, or the practice's, and it is named. The error says why there is none.
 pub fn reader<'a>(session: &Session, person: &'a Participant, address: &Address, policy: &'a Policy) -> Result<Recipient<'a>, String> {
     let wish = policy.overrides.of(person, &policy.region);
     let locale = wish.locale.or(person.locale.as_deref());
-    let others = || session.participants.iter().find_map(|other| zone_of(other, policy).ok());
-    let zone = zone_of(person, policy).or_else(|why| others().map(|zone| Resolved { fallback: true, ..zone }).ok_or(why))?;
+    let others = || session.participants.iter().find_map(|other| Some(zone_of(other, policy).ok()?.zone));
+    let stands_in = || others().or_else(|| policy.own_zone.clone());
+    let zone = zone_of(person, policy).or_else(|why| stands_in().map(|zone| Resolved { zone, fallback: true }).ok_or(why))?;
     Ok(Recipient { address: address.clone(), zone, locale })
 }
 

@@ -57,6 +57,7 @@ pub(super) fn policy() -> Policy {
         max_stale: TimeDelta::hours(6),
         overrides: Overrides::default(),
         zones: zones(),
+        own_zone: None,
     }
 }
 

@@ -62,9 +62,9 @@ fn whoever_knows_what_holds_no_more_needs_attention() {
     let other = person(11, "ShouldAutoDeliverCode", "N");
     let (adopted, invited) = ("[adopt]\ninvites = false\n", "[adopt]\ninvites = true\n");
     for (adopt, first, then, wanted, what) in [
-        (adopted, listed("", &[&nowhere]), listed("Cancelled", &[&nowhere]), 3, "cancelled, and nobody's clock is known"),
+        (adopted, listed("", &[&nowhere]), listed("Cancelled", &[&nowhere]), 0, "cancelled, and told by the practice's clock"),
         (adopted, listed("", &[&other, &unread]), listed("", &[&other]), 3, "removed, and their record could never be read"),
-        (invited, listed("", &[&good]), listed("Cancelled", &[&nowhere]), 3, "told by us, and cancelled with a zone that nobody knows"),
+        (invited, listed("", &[&good]), listed("Cancelled", &[&nowhere]), 0, "told by us, cancelled with a bad zone, and told"),
         (adopted, listed("", &[&good]), list(later.clone(), "", &[&nobody]), 3, "moved, with an address that cannot be used"),
         (invited, listed("", &[&good]), list(later.clone(), "", &[&nobody]), 3, "told by us, and moved with such an address"),
         (adopted, listed("", &[&good]), listed("Cancelled", &[&good]), 0, "cancelled, and told"),

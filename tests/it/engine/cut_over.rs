@@ -158,6 +158,31 @@ async fn what_changes_while_a_record_cannot_be_planned_is_told() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Nobody's clock is known: the practice's own stands in, if it is configured, and is named. Never UTC in silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_goes_by_the_practices_clock_where_nobodys_is_known() {
+    let nowhere = || changed(|s| s["Participants"][0]["ParticipantTimeZoneWindowsId"] = json!("Nowhere"));
+    let mut off = nowhere();
+    off[0]["ScheduleType"] = json!("Cancelled");
+    for (zone, invites, wanted) in [
+        ("time_zone = \"America/Chicago\"\n", false, Some("9:00 AM Central")),
+        ("time_zone = \"America/Chicago\"\n", true, Some("9:00 AM Central")),
+        ("", false, None),
+    ] {
+        let configured = CUT_OVER.replace("[adopt]", &format!("{zone}[adopt]")).replace("invites = false", &format!("invites = {invites}"));
+        let world = World::with("2026-11-24T09:00:00Z", &configured);
+        let first = if invites { one(START) } else { nowhere() };
+        for (n, list) in [&first, &off, &off].into_iter().enumerate() {
+            world.set(&format!("2026-11-24T09:{n}5:00Z"));
+            world.walk(list).await;
+            world.once().await;
+        }
+        let cancelled = world.states().await.contains(&"cancelled accepted".to_owned());
+        assert_eq!(cancelled, wanted.is_some(), "{zone} {invites}: {:?}", world.states().await);
+        wanted.iter().for_each(|wanted| assert!(world.last_mail().contains(wanted), "{}", world.last_mail()));
+    }
+}
+
 /// One record is corrected in the very list in which another one loses its zone: each is told of its own session.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_is_corrected_is_told_though_another_one_breaks() {
