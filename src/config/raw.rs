@@ -103,7 +103,8 @@ pub struct Practice {
     pub account_join_url: Option<String>,
     /// Whether hosts get messages too.
     pub hosts: bool,
-    /// The practice's own zone, in which its staff read times: an IANA name or a Windows id. Default: the fallback's, else UTC.
+    /// The practice's own zone, in which its staff read times, and by which a cancellation goes where nobody's clock is known: an IANA name or a Windows
+    /// id. Default: the fallback's, else UTC.
     pub time_zone: Option<String>,
     /// For participants whose time zone is missing or unknown. Not set: they are quarantined.
     pub fallback_time_zone: Option<String>,
