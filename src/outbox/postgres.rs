@@ -61,6 +61,7 @@ mod open;
 mod outgoing;
 mod parts;
 mod place;
+mod plans;
 mod query;
 mod reach;
 mod readers;

@@ -83,6 +83,7 @@ macro_rules! conformance {
             a_claim_is_of_one_channel_and_of_what_is_due,
             a_claimed_notice_is_not_claimed_again,
             a_claim_holds_all_that_is_decided_upon,
+            claims_of_one_session_each_know_who_departed,
             attempts_are_fenced_by_the_epoch,
             attempts_are_fenced_by_the_revision,
             a_suppressed_address_fences_what_is_on_its_way_to_it,

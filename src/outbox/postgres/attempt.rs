@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::columns::{get, keys, ms, phase_word};
 use super::db::Tx;
 use super::error::Res;
-use super::notices::{COLUMN_COUNT, COLUMNS, Numbered, row, save};
+use super::notices::{COLUMN_COUNT, COLUMNS, Numbered, THESE_KEYS, row, save};
 use super::suppression;
 use crate::entry::{AttemptEnd, Phase, State};
 use crate::ledger::{Event, LedgerRow};
@@ -127,9 +127,10 @@ impl<'a> AttemptBatch<'a> {
     async fn of(tx: &'a Tx<'a>, steps: &[&AttemptStep]) -> Res<Self> {
         let of: Vec<NoticeKey> = steps.iter().map(|step| step.lease().key).collect();
         let sql = format!(
-            "SELECT {COLUMNS}, s.revision, EXISTS (SELECT 1 FROM delivery AS d WHERE d.practice = n.practice AND d.notice_id = n.id AND d.receipt IS NOT NULL)
-             FROM notice AS n JOIN session AS s ON s.practice = n.practice AND s.source = n.source AND s.id = n.session_id
-             WHERE n.practice = $1 AND n.key = ANY($2) ORDER BY n.id FOR NO KEY UPDATE OF n"
+            "SELECT {COLUMNS}, s.revision,
+                 (SELECT true FROM delivery AS d WHERE d.practice = n.practice AND d.notice_id = n.id AND d.receipt IS NOT NULL LIMIT 1) IS NOT NULL
+             FROM {THESE_KEYS} JOIN session AS s ON s.practice = n.practice AND s.source = n.source AND s.id = n.session_id
+             ORDER BY n.id FOR NO KEY UPDATE OF n"
         );
         let (mut rows, mut received) = (HashMap::new(), HashSet::new());
         let of = keys(&of);
@@ -304,8 +305,9 @@ pub(super) async fn close(tx: &Tx<'_>, closes: &[Close]) -> Res<()> {
         return Ok(());
     }
     let sql = "UPDATE delivery AS o SET ended_at = d.at, outcome = d.outcome, reply = d.reply, phase = coalesce(d.phase, o.phase)
-               FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[]) AS d (id, epoch, at, outcome, reply, phase)
-               WHERE o.practice = $1 AND o.notice_id = d.id AND o.epoch = d.epoch AND (o.ended_at IS NULL OR o.outcome = 'crashed')";
+               FROM (SELECT $1::integer AS practice, * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[])
+                         AS u (id, epoch, at, outcome, reply, phase) OFFSET 0) AS d
+               WHERE o.practice = d.practice AND o.notice_id = d.id AND o.epoch = d.epoch AND (o.ended_at IS NULL OR o.outcome = 'crashed')";
     let values: super::db::Values<'_> = &[
         &tx.practice,
         &closes.iter().map(|c| c.id).collect::<Vec<_>>(),

@@ -36,7 +36,8 @@ pub(super) const DUE: &str = "SELECT id FROM (
 /// Their rows, by the numbers and nothing else: a planner without statistics takes the index of what is due for a short one, and reads it for each row.
 fn rows_sql() -> String {
     format!(
-        "SELECT {COLUMNS} FROM notice AS n WHERE n.practice = $1 AND n.id = ANY($2)
+        "SELECT {COLUMNS} FROM (SELECT $1::integer AS practice, * FROM unnest($2::bigint[]) AS u (id) OFFSET 0) AS w
+             JOIN notice AS n ON n.practice = w.practice AND n.id = w.id
          ORDER BY n.useful_until, n.due_at, n.id FOR NO KEY UPDATE OF n SKIP LOCKED"
     )
 }
@@ -143,7 +144,10 @@ async fn latest(db: &Db, places: &[ParticipantRef]) -> Res<HashMap<(String, Sess
 
 /// When the last attempts were begun.
 async fn last_begun(db: &Db, ids: &[i64]) -> Res<HashMap<i64, DateTime<Utc>>> {
-    let sql = "SELECT notice_id, max(started_at) FROM delivery WHERE practice = $1 AND notice_id = ANY($2) GROUP BY notice_id";
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let sql = "SELECT w.id, (SELECT max(started_at) FROM delivery AS d WHERE d.practice = $1 AND d.notice_id = w.id) FROM unnest($2::bigint[]) AS w (id)";
     let rows = db.query(sql, &[&db.practice, &ids]).await?;
     let begun = rows.iter().map(|row| Ok((get(row, 0)?, opt_at(row, 1)?)));
     begun.filter_map(|one| one.map(|(id, at)| at.map(|at| (id, at))).transpose()).collect()

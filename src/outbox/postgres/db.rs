@@ -21,6 +21,7 @@ use super::columns::{get, key_of, link, ms};
 use super::connect::{PgConnection, Server};
 use super::error::{Failure, Res, refused};
 use super::lineage::{self, Lineage};
+use super::plans::{COST, Plans, REPLAN};
 use super::sealed::Sealer;
 use super::silence::Silence;
 use super::statements::Statements;
@@ -76,6 +77,7 @@ pub(super) struct Db {
     patience: Cell<Patience>,
     /// Behind a pooler each transaction looks where it is: in this database, or, without one, in any that is no standby.
     lineage: RefCell<Option<Lineage>>,
+    pub(super) plans: Plans,
     /// The last place that nobody comes to stand before any more, as far as this connection knows.
     settled: Cell<i64>,
     pub(super) practice: i32,
@@ -86,11 +88,11 @@ impl Db {
     /// A new connection to that server.
     pub(super) async fn connect(server: &Server, practice: i32, sealer: Sealer) -> Res<Self> {
         let PgConnection { client, warned, statements } = server.connect().await?;
-        let (patience, settled) = (Cell::new(Patience::Usual), Cell::new(i64::MAX));
+        let (patience, plans, settled) = (Cell::new(Patience::Usual), Plans::new(), Cell::new(i64::MAX));
         let silence = Silence::of(server);
-        let db = Self { client, statements, silence, warned, patience, lineage: RefCell::default(), settled, practice, sealer };
+        let db = Self { client, statements, silence, warned, patience, lineage: RefCell::default(), plans, settled, practice, sealer };
         if !db.is_pooled() {
-            db.say(SETTINGS).await?;
+            db.say(&format!("{SETTINGS}; SET {COST}")).await?;
         }
         db.endures(Patience::Usual).await?;
         Ok(db)
@@ -120,11 +122,12 @@ impl Db {
 
     /// Begins a transaction: `sql` begins with `BEGIN`, and may say what it holds.
     pub(super) async fn begin(&self, sql: &str) -> Res<()> {
-        if !self.is_pooled() {
-            return self.say(sql).await;
-        }
         let (begin, holds) = sql.split_once(';').unwrap_or((sql, ""));
-        let sql = format!("{begin}; {}; {}; {holds}", self.patience.get().says("SET LOCAL"), lineage::SQL);
+        if !self.is_pooled() {
+            // In one message: the caller's next statement may be on its way already.
+            return if self.plans.are_old() { self.say(&format!("{begin}; {REPLAN}; {holds}")).await } else { self.say(sql).await };
+        }
+        let sql = format!("{begin}; SET LOCAL {COST}; {}; {}; {holds}", self.patience.get().says("SET LOCAL"), lineage::SQL);
         let said = self.silence.broken_by(pin!(async { Ok(self.client.simple_query(&sql).await?) })).await?;
         let there = said.iter().find_map(|message| if let SimpleQueryMessage::Row(row) = message { row.get(0) } else { None });
         let there = there.map(|text| Lineage(text.to_owned())).ok_or_else(|| refused("the database does not say which one it is"))?;

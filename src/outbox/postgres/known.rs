@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
-use super::columns::{at, get, ids, ms, number, opt_at, opt_rsvp};
+use super::columns::{at, get, ms, number, opt_at, opt_rsvp};
 use super::db::{Db, Values};
 use super::error::Res;
 use super::notices::{self, COLUMN_COUNT, COLUMNS};
-use super::receipt;
+use super::{query, receipt};
 use crate::contact::{Address, Channel, Number, PhoneNumber};
 use crate::known::{Expected, Known, KnownMap, KnownNotice, REMINDED_MAX, Reminded, RsvpOverride, SHARED_MAX, SourceRsvp};
 use crate::session::{ParticipantRef, SessionId};
@@ -17,8 +17,8 @@ use crate::suppression::suppression_key;
 
 /// All people of these sessions.
 pub(super) async fn known(db: &Db, source: &str, sessions: &[SessionId]) -> Res<KnownMap> {
-    let sql = "SELECT source, session_id, participation_id FROM participant WHERE practice = $1 AND source = $2 AND session_id = ANY($3)";
-    let rows = db.query(sql, &[&db.practice, &source, &ids(sessions)]).await?;
+    let these = ("t.source, session_id, participation_id", "participant", "session_id");
+    let rows = query::of_sessions(db, these, "", (source, Some(sessions))).await?;
     let places: Vec<ParticipantRef> = rows.iter().map(|row| ParticipantRef::read(row, 0)).collect::<Res<_>>()?;
     let found = of(db, &places).await?;
     Ok(found.into_iter().map(|(place, known)| ((place.session, place.participation), known)).collect())
@@ -53,7 +53,7 @@ struct KnownNotices {
 }
 
 /// The places that a statement is about, as a table `w`.
-const THESE: &str = "unnest($2::text[], $3::bigint[], $4::bigint[]) AS w (source, session_id, participation_id)";
+const THESE: &str = "(SELECT $1::integer AS practice, * FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS u (source, session_id, participation_id) OFFSET 0) AS w";
 
 async fn of_these(db: &Db, sql: &str, places: &[ParticipantRef]) -> Res<Vec<Row>> {
     let sources: Vec<&str> = places.iter().map(|p| p.source.as_str()).collect();
@@ -64,8 +64,9 @@ async fn of_these(db: &Db, sql: &str, places: &[ParticipantRef]) -> Res<Vec<Row>
 
 async fn told(db: &Db, places: &[ParticipantRef]) -> Res<HashMap<ParticipantRef, KnownNotices>> {
     let sql = format!(
-        "SELECT {COLUMNS}, EXISTS (SELECT 1 FROM delivery AS d WHERE d.practice = $1 AND d.notice_id = n.id AND d.receipt IN ('undelivered', 'failed'))
-         FROM {THESE} JOIN notice AS n ON n.practice = $1 AND n.session_id = w.session_id AND n.participation_id = w.participation_id AND n.source = w.source
+        "SELECT {COLUMNS},
+             (SELECT true FROM delivery AS d WHERE d.practice = $1 AND d.notice_id = n.id AND d.receipt IN ('undelivered', 'failed') LIMIT 1) IS NOT NULL
+         FROM {THESE} JOIN notice AS n ON n.practice = w.practice AND n.session_id = w.session_id AND n.participation_id = w.participation_id AND n.source = w.source
          ORDER BY n.due_at, n.key"
     );
     let mut found: HashMap<ParticipantRef, KnownNotices> = HashMap::new();
@@ -83,8 +84,9 @@ async fn people(db: &Db, places: &[ParticipantRef]) -> Res<Vec<(ParticipantRef, 
     let sql = format!(
         "SELECT p.source, p.session_id, p.participation_id, first_seen, session_seen, p.start_at, start_known_at, adopted, facts, facts_known_at, cancelled,
                 absent_since, absences, said, said_of, person, says, over, r.start_at
-         FROM {THESE} JOIN participant AS p ON p.practice = $1 AND p.source = w.source AND p.session_id = w.session_id AND p.participation_id = w.participation_id
-         LEFT JOIN rsvp AS r ON r.practice = $1 AND r.source = p.source AND r.session_id = p.session_id AND r.participation_id = p.participation_id"
+         FROM {THESE} JOIN participant AS p
+             ON p.practice = w.practice AND p.source = w.source AND p.session_id = w.session_id AND p.participation_id = w.participation_id
+         LEFT JOIN rsvp AS r ON r.practice = p.practice AND r.source = p.source AND r.session_id = p.session_id AND r.participation_id = p.participation_id"
     );
     let rows = of_these(db, &sql, places).await?;
     rows.iter().map(|row| one(db, row)).collect()

@@ -109,9 +109,13 @@ fn doubt(row: &tokio_postgres::Row) -> Res<Option<Doubt>> {
     }
 }
 
+/// Those of given keys (`$2`).
+pub(super) const THESE_KEYS: &str = "(SELECT $1::integer AS practice, * FROM unnest($2::bytea[]) AS u (key) OFFSET 0) AS w
+             JOIN notice AS n ON n.practice = w.practice AND n.key = w.key";
+
 /// The rows of these keys, locked.
 pub(super) async fn locked(tx: &Tx<'_>, of: &[NoticeKey]) -> Res<HashMap<NoticeKey, Numbered>> {
-    let sql = format!("SELECT {COLUMNS} FROM notice AS n WHERE n.practice = $1 AND n.key = ANY($2) ORDER BY n.id FOR NO KEY UPDATE OF n");
+    let sql = format!("SELECT {COLUMNS} FROM {THESE_KEYS} ORDER BY n.id FOR NO KEY UPDATE OF n");
     let rows = tx.query(&sql, &[&tx.practice, &keys(of)]).await?;
     rows.iter().map(|r| row(&tx.sealer, r).map(|numbered| (numbered.row.entry.notice.key, numbered))).collect()
 }
@@ -177,10 +181,12 @@ pub(super) async fn save(tx: &Tx<'_>, rows: &[&Numbered]) -> Res<()> {
     let sql = "UPDATE notice AS n SET state = d.state, reason = d.reason, phase = d.phase, next_attempt_at = d.next, attempts = d.attempts,
                    accepted_at = d.accepted, server_reply = d.reply, reference = d.reference, changed_at = d.changed, epoch = d.epoch, owner = d.owner,
                    lease_until = d.lease, claimed_from = d.claimed_from, doubt = d.doubt, facts = d.facts, due_at = d.due, useful_until = d.useful
-               FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::bigint[],
-                           $12::bigint[], $13::text[], $14::timestamptz[], $15::text[], $16::text[], $17::text[], $18::bigint[], $19::bigint[])
-                   AS d (id, state, reason, phase, next, attempts, accepted, reply, reference, changed, epoch, owner, lease, claimed_from, doubt, facts, due, useful)
-               WHERE n.practice = $1 AND n.id = d.id";
+               FROM (SELECT $1::integer AS practice, *
+                     FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::bigint[],
+                                 $12::bigint[], $13::text[], $14::timestamptz[], $15::text[], $16::text[], $17::text[], $18::bigint[], $19::bigint[])
+                         AS u (id, state, reason, phase, next, attempts, accepted, reply, reference, changed, epoch, owner, lease, claimed_from, doubt, facts,
+                               due, useful) OFFSET 0) AS d
+               WHERE n.practice = d.practice AND n.id = d.id";
     let changed = tx
         .execute(
             sql,

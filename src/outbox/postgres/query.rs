@@ -40,10 +40,31 @@ pub(super) async fn seen(db: &Db, source: &str, from: DateTime<Utc>) -> Res<Opti
     }))
 }
 
+/// Rows of one of the tables that hold sessions and their people, as `t`: of these sessions of a source, or of all.
+pub(super) async fn of_sessions(
+    db: &Db,
+    (columns, table, id): (&str, &str, &str),
+    and: &str,
+    (source, of): (&str, Option<&[SessionId]>),
+) -> Res<Vec<Row>> {
+    let Some(of) = of else {
+        let sql = format!("SELECT {columns} FROM {table} AS t WHERE t.practice = $1 AND t.source = $2 {and}");
+        return db.query(&sql, &[&db.practice, &source]).await;
+    };
+    let sql = format!(
+        "SELECT {columns} FROM (SELECT $1::integer AS practice, $2::text AS source, * FROM unnest($3::bigint[]) AS u (session) OFFSET 0) AS w
+         JOIN {table} AS t ON t.practice = w.practice AND t.source = w.source AND t.{id} = w.session {and}"
+    );
+    // Of each once, who may be asked for by several of its people.
+    let mut of = ids(of);
+    of.sort_unstable();
+    of.dedup();
+    db.query(&sql, &[&db.practice, &source, &of]).await
+}
+
 /// Of these sessions alone.
 pub(super) async fn seen_among(db: &Db, source: &str, of: &[SessionId]) -> Res<HashMap<SessionId, SeenSession>> {
-    let sql = "SELECT id, digest, presence, replan > 0, start_at FROM session WHERE practice = $1 AND source = $2 AND id = ANY($3)";
-    let rows = db.query(sql, &[&db.practice, &source, &ids(of)]).await?;
+    let rows = of_sessions(db, ("id, digest, presence, replan > 0, start_at", "session", "id"), "", (source, Some(of))).await?;
     rows.iter().map(|row| seen_session(db, source, row)).collect()
 }
 
@@ -101,10 +122,9 @@ fn stored_session(db: &Db, source: &str, row: &Row) -> Res<StoredSession> {
 
 /// Whom the source lists no more, by session: of these, or of all.
 pub(super) async fn departed(db: &Db, source: &str, of: Option<&[SessionId]>) -> Res<HashMap<SessionId, Vec<Departed>>> {
-    let sql = "SELECT session_id, participation_id, role, presence, record FROM participant
-               WHERE practice = $1 AND source = $2 AND record IS NOT NULL AND ($3::bigint[] IS NULL OR session_id = ANY($3)) ORDER BY participation_id";
+    let these = ("session_id, participation_id, role, presence, record", "participant", "session_id");
     let mut found: HashMap<SessionId, Vec<Departed>> = HashMap::new();
-    for row in db.query(sql, &[&db.practice, &source, &of.map(ids)]).await? {
+    for row in of_sessions(db, these, "AND record IS NOT NULL ORDER BY participation_id", (source, of)).await? {
         let place = ParticipantRef { source: source.to_owned(), session: session(&row, 0)?, participation: person(&row, 1)? };
         let record = db.sealer.open("person", place.name(), get(&row, 4)?)?;
         let (role, presence) = (required(opt_role(&row, 2)?, "a role of whoever departed")?, word(&row, 3)?);
@@ -123,10 +143,7 @@ pub(super) async fn last_touches(db: &Db, of: &[SessionId]) -> Res<HashMap<Sessi
 
 /// With who departed from each, and its touch.
 pub(super) async fn sessions(db: &Db, source: &str, of: Option<&[SessionId]>) -> Res<Vec<StoredSession>> {
-    let sql = format!(
-        "SELECT {SESSION} FROM session WHERE practice = $1 AND source = $2 AND record <> '' AND ($3::bigint[] IS NULL OR id = ANY($3)) ORDER BY id"
-    );
-    let rows = db.query(&sql, &[&db.practice, &source, &of.map(ids)]).await?;
+    let rows = of_sessions(db, (SESSION, "session", "id"), "AND record <> '' ORDER BY id", (source, of)).await?;
     let mut found: Vec<StoredSession> = rows.iter().map(|row| stored_session(db, source, row)).collect::<Res<_>>()?;
     let touches = last_touches(db, &found.iter().map(|s| s.id).collect::<Vec<_>>()).await?;
     let mut departed = departed(db, source, of).await?;
@@ -139,9 +156,8 @@ pub(super) async fn sessions(db: &Db, source: &str, of: Option<&[SessionId]>) ->
 
 /// These, with their revisions.
 pub(super) async fn with_revisions(db: &Db, source: &str, of: &[SessionId]) -> Res<Vec<(StoredSession, i64)>> {
-    let sql = format!("SELECT {SESSION} FROM session WHERE practice = $1 AND source = $2 AND id = ANY($3)");
     let mut departed = departed(db, source, Some(of)).await?;
-    let rows = db.query(&sql, &[&db.practice, &source, &ids(of)]).await?;
+    let rows = of_sessions(db, (SESSION, "session", "id"), "", (source, Some(of))).await?;
     let one = |row: &Row| {
         let stored = stored_session(db, source, row)?;
         Ok((StoredSession { departed: departed.remove(&stored.id).unwrap_or_default(), ..stored }, get(row, 4)?))
@@ -190,7 +206,8 @@ pub(super) async fn contents(db: &Db, of: &[i64]) -> Res<HashMap<i64, Vec<u8>>> 
     if of.is_empty() {
         return Ok(HashMap::new());
     }
-    let sql = "SELECT notice_id, packed, size, sample FROM content WHERE practice = $1 AND notice_id = ANY($2)";
+    let sql = "SELECT c.notice_id, packed, size, sample FROM (SELECT $1::integer AS practice, * FROM unnest($2::bigint[]) AS u (id) OFFSET 0) AS w
+               JOIN content AS c ON c.practice = w.practice AND c.notice_id = w.id";
     let rows = db.query(sql, &[&db.practice, &of]).await?;
     let one = |row: &Row| {
         let id: i64 = get(row, 0)?;

@@ -4,12 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use super::columns::{get, ids, ms, session};
+use super::columns::{get, ms, session};
 use super::db::{Tx, Values};
 use super::error::Res;
 use super::notices::{Sheet, insert};
+use super::plans::{COUNT, IS_COUNTED};
 use super::walked::{self, Before, Placed};
-use super::{guard, list, restore, sources, suppression};
+use super::{guard, list, query, restore, sources, suppression};
 use crate::entry::Change;
 use crate::notice::NoticeKey;
 use crate::outbox::transition::Row;
@@ -25,8 +26,8 @@ pub(super) async fn check(tx: &Tx<'_>, walk: &Walk) -> Res<Result<(), String>> {
         of.entry(stands(session)).or_default().push(session.id);
     }
     for (source, sessions) in of {
-        let sql = "SELECT session_id, participation_id FROM participant WHERE practice = $1 AND source = $2 AND session_id = ANY($3)";
-        let rows = tx.query(sql, &[&tx.practice, &source, &ids(&sessions)]).await?;
+        let these = ("session_id, participation_id", "participant", "session_id");
+        let rows = query::of_sessions(tx, these, "", (&source, Some(&sessions))).await?;
         let people = rows.iter().map(|row| Ok((session(row, 0)?, super::columns::person(row, 1)?))).collect::<Res<_>>()?;
         known.insert(source, people);
     }
@@ -74,6 +75,9 @@ pub(super) async fn apply(tx: &Tx<'_>, walk: &Walk) -> Res<Applied> {
         restore::walking(tx, walk.at).await?;
         guard::change(tx, &walk.source, &walk.guard).await?;
         restore::walked(tx, &walk.source, walk.at).await?;
+    }
+    if tx.plans.want_counts(applied.added) && !get(&tx.one(IS_COUNTED, &[]).await?, 0)? {
+        tx.say(COUNT).await?;
     }
     Ok(applied)
 }

@@ -38,7 +38,8 @@ struct Stood {
 impl Before {
     pub(super) async fn of(tx: &Tx<'_>, sessions: &[WalkedSession]) -> Res<Self> {
         let these: Vec<SessionId> = sessions.iter().map(|s| s.id).collect();
-        let sql = "SELECT source, id, replan, digest, presence FROM session WHERE practice = $1 AND id = ANY($2)";
+        let sql = "SELECT source, s.id, replan, digest, presence FROM (SELECT $1::integer AS practice, * FROM unnest($2::bigint[]) AS u (id) OFFSET 0) AS w
+                   JOIN session AS s ON s.practice = w.practice AND s.id = w.id";
         let (mut stood, mut of_source) = (HashMap::new(), BTreeMap::<String, Vec<SessionId>>::new());
         for row in tx.query(sql, &[&tx.practice, &ids(&these)]).await? {
             let (source, id): (String, _) = (get(&row, 0)?, session(&row, 1)?);
@@ -118,11 +119,17 @@ async fn put_sessions(tx: &Tx<'_>, all: &[Placed<'_>], before: &Before) -> Res<(
     Ok(())
 }
 
-const THESE: &str = "(SELECT * FROM unnest($2::text[], $3::bigint[]))";
+/// Takes out what stands there of these sessions.
+async fn delete(tx: &Tx<'_>, table: &str, all: &[Placed<'_>]) -> Res<()> {
+    let sql = format!(
+        "DELETE FROM {table} AS t USING (SELECT $1::integer AS practice, * FROM unnest($2::text[], $3::bigint[]) AS u (source, session) OFFSET 0) AS w
+         WHERE t.practice = w.practice AND t.source = w.source AND t.session_id = w.session"
+    );
+    tx.execute(&sql, &[&tx.practice, &each(all, |p| p.source), &each(all, |p| p.session.id.0)]).await.map(drop)
+}
 
 async fn put_lately(tx: &Tx<'_>, all: &[Placed<'_>]) -> Res<()> {
-    let sql = format!("DELETE FROM lately WHERE practice = $1 AND (source, session_id) IN {THESE}");
-    tx.execute(&sql, &[&tx.practice, &each(all, |p| p.source), &each(all, |p| p.session.id.0)]).await?;
+    delete(tx, "lately", all).await?;
     let noted: Vec<Placed<'_>> = all.iter().copied().filter(|p| !p.session.lately.is_empty()).collect();
     if noted.is_empty() {
         return Ok(());
@@ -209,8 +216,7 @@ async fn put_departed(tx: &Tx<'_>, placed: &Placed<'_>) -> Res<()> {
 }
 
 async fn replace_omissions(tx: &Tx<'_>, all: &[Placed<'_>]) -> Res<()> {
-    let sql = format!("DELETE FROM omission WHERE practice = $1 AND (source, session_id) IN {THESE}");
-    tx.execute(&sql, &[&tx.practice, &each(all, |p| p.source), &each(all, |p| p.session.id.0)]).await?;
+    delete(tx, "omission", all).await?;
     let left_out: Vec<(&Placed<'_>, i64, &Omission)> =
         all.iter().flat_map(|p| (0..).zip(&p.session.omissions).map(move |(position, omission)| (p, position, omission))).collect();
     if left_out.is_empty() {

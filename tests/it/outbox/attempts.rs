@@ -2,15 +2,16 @@
 
 use chrono::TimeDelta;
 use punctual::contact::Channel;
-use punctual::entry::{AttemptEnd, Phase, State};
+use punctual::entry::{AttemptEnd, Change, Phase, State};
 use punctual::ledger::Event;
 use punctual::notice::{Notice, Occasion, Reason};
-use punctual::outbox::{ClaimRequest, Lease, Outgoing, RecentEnd, Recovered, Returned, Settlement};
-use punctual::session::{ParticipationId, SessionId};
+use punctual::outbox::{ClaimRequest, Lease, Outgoing, RecentEnd, Recovered, Returned, Settlement, WalkedSession};
+use punctual::session::stored::Departed;
+use punctual::session::{ParticipationId, Presence, Role, SessionId};
 use punctual::suppression::{Suppression, suppression_key};
 
 use super::fixture::{
-    Store, accepted, addressed, begin, lease, mail, minute, notice, request, retry, returned, text, unknown, walk, walked,
+    Store, accepted, addressed, begin, known, lease, mail, minute, notice, request, retry, returned, text, unknown, walk, walked,
 };
 
 const NO_MARGIN: TimeDelta = TimeDelta::zero();
@@ -72,6 +73,20 @@ pub(crate) async fn a_claim_holds_all_that_is_decided_upon(store: Store) {
     assert_eq!(claim.known.first_seen, minute(-10));
     let states: Vec<_> = claim.known.notices.iter().map(|n| (n.notice.key, n.state)).collect();
     assert_eq!(states, [(invite.key, State::Claimed), (reminder.key, State::Waiting)]);
+}
+
+pub(crate) async fn claims_of_one_session_each_know_who_departed(store: Store) {
+    let mut other = addressed(1, Occasion::Invite, 0, mail("other"));
+    other.participation = ParticipationId(12);
+    let gone =
+        Departed { id: ParticipationId(13), role: Role::Host, presence: Presence::Absent, record: r#"{"ParticipationId":13}"#.to_owned() };
+    let changes = [notice(1, Occasion::Invite, 0), other].map(Change::Add).to_vec();
+    let mut session = walked(1, "first", changes);
+    session.known.push((gone.id, known()));
+    store.outbox.apply(walk(vec![WalkedSession { departed: vec![gone.clone()], ..session }])).await.unwrap();
+    let claims = store.claim(0).await;
+    let departed: Vec<_> = claims.iter().map(|claim| claim.session.departed.as_slice()).collect();
+    assert_eq!(departed, [std::slice::from_ref(&gone); 2]);
 }
 
 pub(crate) async fn attempts_are_fenced_by_the_epoch(store: Store) {

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use punctual::contact::Channel;
+use punctual::entry::Change;
 use punctual::ledger::Event;
 use punctual::notice::Occasion;
 use punctual::outbox::postgres::PostgresOutbox;
-use punctual::outbox::{Access, Filter};
+use punctual::outbox::{Access, ClaimRequest, Filter};
 use punctual::session::{ParticipationId, SessionId};
 use punctual::suppression::Suppression;
+use tokio::task::JoinSet;
 
 use super::cluster::{Cluster, cluster};
-use super::fixture::{START, Store, accepted, lease, mail, minute, notice};
+use super::fixture::{START, Store, accepted, begin, lease, mail, minute, notice, request, walk, walked};
 
 /// Sessions that are over or far away, each with a person and four notices: told, waiting, held, cancelled.
 const SESSIONS: i64 = 250_000;
@@ -119,5 +121,58 @@ async fn what_is_asked_often_reads_no_more_with_a_million_notices() {
     assert_eq!(whole, 0, "rows of large tables were read one after another; by index: {by_index:?}; {plans:#?}");
     let rows: i64 = by_index.values().map(|rows| rows.parse::<i64>().unwrap()).sum();
     assert!(rows < READS, "{rows} rows: {by_index:?}");
+    cluster.sql("postgres", &format!("DROP DATABASE {name}"));
+}
+
+/// Of a list that fills a new practice, which nobody has counted yet.
+const NEW: i64 = 4_000;
+/// Rows that the way of one of its messages may read: its own, and its part of what its claim looked at.
+const READS_OF_ONE: i64 = 120;
+
+/// Claims and hands over what is due, 20 at once.
+async fn hand_over(store: &Store) -> i64 {
+    let outbox = &*store.outbox;
+    let mut done = 0;
+    loop {
+        let claims = outbox.claim(ClaimRequest { limit: 100, ..request(0) }).await.unwrap();
+        if claims.is_empty() {
+            return done;
+        }
+        for some in claims.chunks(20) {
+            let mut taken = JoinSet::new();
+            for claim in some {
+                let (outbox, begin) = (Arc::clone(&store.outbox), begin(claim, 0));
+                taken.spawn(async move { outbox.take(begin, TimeDelta::minutes(1)).await.unwrap() });
+            }
+            assert!(taken.join_all().await.into_iter().all(|done| done));
+            let ends = some.iter().map(|claim| (lease(claim), accepted())).collect();
+            assert!(outbox.settle(minute(1), ends).await.unwrap().into_iter().all(|done| done));
+            done += i64::try_from(some.len()).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_new_practice_reads_no_more_the_more_it_has_told() {
+    let Some(cluster) = cluster() else { return };
+    let name = "uncounted";
+    cluster.create(name);
+    let server = cluster.server(name);
+    PostgresOutbox::migrate(&server).unwrap();
+    for table in BIG {
+        cluster.sql(name, &format!("ALTER TABLE {table} SET (autovacuum_enabled = false)"));
+    }
+    let store = Store { outbox: Arc::new(PostgresOutbox::open(&server, "clinic", Access::Daemon, None).unwrap()), _folder: None };
+    // Its statements are planned when there is next to nothing, and stay as they were planned.
+    store.add(1, &[notice(1, Occasion::Invite, 0)]).await;
+    assert_eq!(hand_over(&store).await, 1);
+    let sessions = (2..NEW + 2).map(|n| walked(n, "digest", vec![Change::Add(notice(n, Occasion::Invite, 0))])).collect();
+    store.outbox.apply(walk(sessions)).await.unwrap();
+    cluster.sql(name, "SELECT pg_stat_reset()");
+    assert_eq!(hand_over(&store).await, NEW);
+    drop(store);
+    let (whole, by_index) = reads(cluster, name);
+    let rows = whole + by_index.values().map(|rows| rows.parse::<i64>().unwrap()).sum::<i64>();
+    assert!(rows < NEW * READS_OF_ONE, "{rows} rows read for {NEW} messages, {whole} of them one after another: {by_index:?}");
     cluster.sql("postgres", &format!("DROP DATABASE {name}"));
 }
