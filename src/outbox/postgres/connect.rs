@@ -52,6 +52,8 @@ pub(super) struct PgConnection {
     /// Whether a commit on it was warned of.
     pub(super) warned: Arc<AtomicBool>,
     pub(super) statements: Statements,
+    /// Which of the server's hosts it is to.
+    pub(super) host: usize,
 }
 
 /// The same place, spoken to in the same way.
@@ -150,29 +152,56 @@ impl Server {
 
     /// Of several hosts the one that answered last is asked first. The error is the last one's that was asked.
     pub(super) async fn connect(&self) -> Res<PgConnection> {
-        let (hosts, mut failed) = (self.each.len(), None);
-        // Whoever waits for all of them waits no longer than for one.
-        let within = if hosts > 1 { CONNECT_WITHIN } else { GREETS_WITHIN };
-        for _ in 0..hosts {
-            let number = self.next.load(Ordering::Relaxed) % hosts;
-            match greeted_within(within, self.connect_to(&self.each[number])).await {
+        let mut failed = None;
+        for _ in 0..self.each.len() {
+            let host = self.next();
+            match self.connect_to(host).await {
                 Ok(connection) => return Ok(connection),
                 Err(failure) => failed = Some(failure),
             }
-            // (Another connection's failure may have told it, too.)
-            self.next.compare_exchange(number, (number + 1) % hosts, Ordering::Relaxed, Ordering::Relaxed).ok();
+            self.moves_on(host);
         }
         Err(failed.expect("it names a host"))
     }
 
-    async fn connect_to(&self, host: &Config) -> Res<PgConnection> {
+    pub(super) fn has_several_hosts(&self) -> bool {
+        self.each.len() > 1
+    }
+
+    /// The host that is asked next.
+    pub(super) fn next(&self) -> usize {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// That host does not answer: the one behind it is asked next, unless another connection found that out before.
+    pub(super) fn moves_on(&self, from: usize) {
+        self.next.compare_exchange(from, (from + 1) % self.each.len(), Ordering::Relaxed, Ordering::Relaxed).ok();
+    }
+
+    /// Whether somebody answers there. A refusal is an answer, too.
+    pub(super) async fn greets(&self, host: usize) -> bool {
+        let greets = self.connect_to(host).await.map_or_else(|failure| failure.was_said(), |_| true);
+        if !greets {
+            self.moves_on(host);
+        }
+        greets
+    }
+
+    async fn connect_to(&self, host: usize) -> Res<PgConnection> {
+        // Whoever waits for all of them waits no longer than for one.
+        let within = if self.has_several_hosts() { CONNECT_WITHIN } else { GREETS_WITHIN };
+        greeted_within(within, self.log_in(host)).await
+    }
+
+    async fn log_in(&self, host: usize) -> Res<PgConnection> {
+        let config = &self.each[host];
         let (client, warned) = match &self.tls {
-            Some(tls) => Box::pin(connect(host, tls.clone())).await?,
-            None => Box::pin(connect(host, NoTls)).await?,
+            Some(tls) => Box::pin(connect(config, tls.clone())).await?,
+            None => Box::pin(connect(config, NoTls)).await?,
         };
         let statements =
             self.pooled.as_ref().map_or_else(|| Statements::Named(RefCell::default()), |types| Statements::Typed(Arc::clone(types)));
-        Ok(PgConnection { client, warned, statements })
+        Ok(PgConnection { client, warned, statements, host })
     }
 }
 

@@ -87,9 +87,9 @@ pub(super) struct Db {
 impl Db {
     /// A new connection to that server.
     pub(super) async fn connect(server: &Server, practice: i32, sealer: Sealer) -> Res<Self> {
-        let PgConnection { client, warned, statements } = server.connect().await?;
+        let PgConnection { client, warned, statements, host } = server.connect().await?;
         let (patience, plans, settled) = (Cell::new(Patience::Usual), Plans::new(), Cell::new(i64::MAX));
-        let silence = Silence::of(server);
+        let silence = Silence::of(server, host);
         let db = Self { client, statements, silence, warned, patience, lineage: RefCell::default(), plans, settled, practice, sealer };
         if !db.is_pooled() {
             db.say(&format!("{SETTINGS}; SET {COST}")).await?;

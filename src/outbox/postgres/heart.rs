@@ -91,7 +91,7 @@ async fn live(home: &Home, node: &Node, heard: &LastHeard, mut stopped: oneshot:
             db = Some(held);
             Ok::<(), Failure>(())
         };
-        let began = Instant::now();
+        let (began, host) = (Instant::now(), home.server.next());
         match tokio::time::timeout(BEAT, beat).await {
             Ok(Ok(())) => {
                 home.reach.found();
@@ -106,6 +106,7 @@ async fn live(home: &Home, node: &Node, heard: &LastHeard, mut stopped: oneshot:
             }
             Err(_) => {
                 heard.forget();
+                home.server.moves_on(host);
                 home.reach.lost(began);
             }
         }

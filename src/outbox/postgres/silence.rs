@@ -1,7 +1,7 @@
 //! How long the answer to a statement is waited for.
 //!
 //! A server that takes connections and says nothing cannot be told from a busy one by waiting. A daemon waits long; a command asks every few seconds
-//! whether it still greets somebody else.
+//! whether it still greets somebody else, and so does a daemon that could go to another host.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -13,20 +13,21 @@ use super::error::{Failure, Res};
 
 /// A statement that takes longer gets no answer any more: whoever asked has given up by then.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
-/// So often a command looks whether somebody is there who might answer.
+/// So often it is looked whether somebody is there who might answer.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// The answers on one connection.
 pub(super) struct Silence {
-    /// Whose command looks; `None`: a daemon's, which hears that from its heart.
-    looks: Option<Server>,
+    /// At which of its hosts it is looked; `None`: a daemon's that has one host, which hears that from its heart.
+    looks: Option<(Server, usize)>,
     /// A statement had no answer: nothing that is said after it has one.
     fell: Cell<bool>,
 }
 
 impl Silence {
-    pub(super) fn of(server: &Server) -> Self {
-        Self { looks: server.hurries().then(|| server.clone()), fell: Cell::new(false) }
+    pub(super) fn of(server: &Server, host: usize) -> Self {
+        let looks = server.hurries() || server.has_several_hosts();
+        Self { looks: looks.then(|| (server.clone(), host)), fell: Cell::new(false) }
     }
 
     /// Nobody answers on that connection any more.
@@ -52,9 +53,8 @@ impl Silence {
         }
     }
 
-    /// A refusal is an answer, too.
     async fn somebody_greets(&self) -> bool {
-        let Some(server) = &self.looks else { return false };
-        server.connect().await.map_or_else(|failure| failure.was_said(), |_| true)
+        let Some((server, host)) = &self.looks else { return false };
+        server.greets(*host).await
     }
 }

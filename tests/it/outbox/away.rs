@@ -222,6 +222,29 @@ async fn a_database_whose_first_host_says_nothing_is_found_at_the_second() {
     assert!(code != 74 && said.contains("accepted"), "{code}: {said}");
 }
 
+/// Likewise where that host falls silent while a node serves: its statements are not waited for until nobody could answer them any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_goes_to_the_second_host_when_the_first_one_falls_silent() {
+    let Some(cluster) = cluster() else { return };
+    let practice = Practice::open(cluster, "falls_silent").await;
+    practice.write("a", "");
+    let (wire, mut a) = (Wire::before(cluster), practice.written("a"));
+    let (file, there) = (a.folder.join("punctual.toml"), cluster.url("falls_silent"));
+    let first = wire.url("falls_silent").replace("/falls_silent", ",");
+    let text = fs::read_to_string(&file).unwrap().replace(&there, &there.replace("postgres://punctual@", &first));
+    fs::write(&file, text).unwrap();
+    a.start();
+    assert_eq!(practice.told(1).await, [1], "{}", a.log());
+    wire.holds();
+    practice.lists(2);
+    assert_eq!(practice.told(2).await, [1; 2], "{}", a.log());
+    let away: Vec<u64> =
+        a.log().split("away_seconds=").skip(1).map(|rest| rest.split_whitespace().next().unwrap().parse().unwrap()).collect();
+    assert!(!away.is_empty() && away.iter().all(|seconds| *seconds < 60), "{away:?}: {}", a.log());
+    assert_eq!(a.ends("TERM"), Some(0), "{}", a.log());
+    wire.mend();
+}
+
 /// Likewise where it falls silent in the middle: of what is read, of what is written, and of a node that would wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_gives_up_on_a_database_that_falls_silent_while_it_is_asked() {
