@@ -17,7 +17,7 @@ use super::{Command, Exit, arrival, runtime};
 use crate::clock::{Clock, WallClock, monotonic_usec};
 use crate::config::{Config, StoreUrl};
 use crate::daemon::{Ending, Engine, OnceReport, can_begin};
-use crate::desk::status::{is_anybody_ambiguous, is_anybody_misled, is_anybody_quarantined, needs_attention};
+use crate::desk::status::{is_anybody_left_out, needs_attention};
 use crate::entry::State;
 use crate::notice::{Occasion, Reason};
 use crate::outbox::sqlite::is_served;
@@ -345,10 +345,8 @@ async fn exit_of(engine: &Engine, report: &OnceReport, begun: DateTime<Utc>) -> 
         return Ok(Exit::Failed);
     }
     let guarded = !engine.outbox().guards().await?.is_empty();
-    let ambiguous = is_anybody_ambiguous(&**engine.outbox(), engine.names(), &status, begun).await?;
-    let desk = engine.desk();
-    let left_out = is_anybody_quarantined(&desk, &status, begun).await? || is_anybody_misled(&desk, &status, begun).await?;
-    Ok(if needs_attention(&status) || guarded || ambiguous || left_out || t.rejected > 0 { Exit::Attention } else { Exit::Done })
+    let left_out = is_anybody_left_out(&engine.desk(), &status, begun).await?;
+    Ok(if needs_attention(&status) || guarded || left_out || t.rejected > 0 { Exit::Attention } else { Exit::Done })
 }
 
 #[cfg(test)]

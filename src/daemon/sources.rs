@@ -35,11 +35,6 @@ pub(super) enum Upon {
 }
 
 impl Engine {
-    /// The configured sources.
-    pub fn names(&self) -> &[String] {
-        &self.feeds.names
-    }
-
     /// Asks one source and walks what it says; asked is asked, whatever it answers.
     pub(super) async fn walk(&self, source: &Source) -> Result<bool, StoreError> {
         // It is not closed while the engine lives.

@@ -12,8 +12,8 @@ use super::reading::{SessionRead, SourceSession};
 use super::{Desk, Notes};
 use crate::entry::State;
 use crate::guard::sessions_of;
-use crate::notice::Reason;
-use crate::outbox::{Filter, NodeRow, Outbox, SourceStatus, Status, StoreError};
+use crate::notice::{Omission, Reason};
+use crate::outbox::{Filter, NodeRow, SourceStatus, Status, StoreError};
 use crate::session::{AutoDeliver, Participant, ParticipationId, SessionId};
 use crate::staff::ConcernFinder;
 use crate::staff::misled::BEGUN;
@@ -72,10 +72,9 @@ pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError
     let (status, guards, undelivered) = (desk.outbox.status().await?, desk.outbox.guards().await?, desk.outbox.undelivered(now).await?);
     let unread = desk.outbox.unread(UNREAD_MAX).await?.len();
     let lapsed = desk.lapsed(now).await?;
-    let ambiguous = is_anybody_ambiguous(&*desk.outbox, &desk.sources, &status, now).await?;
     let outages = outage::find(desk, &status.sources, now).await?;
     let nodes = desk.outbox.nodes().await?;
-    let left_out = is_anybody_quarantined(desk, &status, now).await? || is_anybody_misled(desk, &status, now).await?;
+    let left_out = is_anybody_left_out(desk, &status, now).await?;
     Ok(Facts {
         states: status.by_state.iter().map(|(s, n)| (s.as_str(), *n)).collect(),
         omissions: status.by_reason.iter().map(|(r, n)| (r.as_str(), *n)).collect(),
@@ -87,7 +86,6 @@ pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError
         lapsed: lapsed.len(),
         suppressed: status.suppressed,
         attention: !outages.is_empty()
-            || ambiguous
             || left_out
             || nodes.iter().any(|node| node.idle.is_some())
             || needs_attention(&status)
@@ -101,44 +99,42 @@ pub async fn status(desk: &Desk, now: DateTime<Utc>) -> Result<Facts, StoreError
     })
 }
 
-/// Somebody who is to be told waits because one id or code stands for two people, so that nothing is planned for them; their session is to come.
-pub async fn is_anybody_ambiguous(
-    outbox: &dyn Outbox,
-    sources: &[String],
-    status: &Status,
-    now: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    if status.by_reason.get(&Reason::Ambiguous).is_none_or(|n| *n == 0) {
-        return Ok(false);
-    }
-    let omissions = outbox.omissions(&Filter::default()).await?;
-    let held: HashSet<SessionId> = omissions.iter().filter(|o| o.reason == Reason::Ambiguous).filter_map(|o| o.session).collect();
-    Ok(!to_come(outbox, sources, &held, now).await?.is_empty())
+/// Somebody waits for a person: nothing is planned for them, or what they know holds no more.
+pub async fn is_anybody_left_out(desk: &Desk, status: &Status, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let some = |reason: &Reason| status.by_reason.get(reason).is_some_and(|n| *n > 0);
+    let omissions = if some(&Reason::Ambiguous) || LEAVES_UNTOLD.iter().any(some) {
+        desk.outbox.omissions(&Filter::default()).await?
+    } else {
+        Vec::new()
+    };
+    Ok(is_anybody_ambiguous(desk, &omissions, now).await?
+        || is_anybody_quarantined(desk, &omissions, now).await?
+        || is_anybody_misled(desk, (&omissions, status), now).await?)
 }
 
-/// Those of them that are to come, and stand under one of these sources.
-async fn to_come(
-    outbox: &dyn Outbox,
-    sources: &[String],
-    sessions: &HashSet<SessionId>,
-    now: DateTime<Utc>,
-) -> Result<Vec<SourceSession>, StoreError> {
-    let mut to_come = outbox.starting(now, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
-    to_come.retain(|(source, id)| sources.contains(source) && sessions.contains(id));
+/// Somebody who is to be told waits because one id or code stands for two people, so that nothing is planned for them; their session is to come.
+async fn is_anybody_ambiguous(desk: &Desk, omissions: &[Omission], now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let held = omissions.iter().filter(|o| o.reason == Reason::Ambiguous).filter_map(|o| o.session).collect();
+    Ok(!to_come(desk, &held, now).await?.is_empty())
+}
+
+/// Those of them that are to come, and stand under one of the sources.
+async fn to_come(desk: &Desk, sessions: &HashSet<SessionId>, now: DateTime<Utc>) -> Result<Vec<SourceSession>, StoreError> {
+    if sessions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut to_come = desk.outbox.starting(now, DateTime::<Utc>::MAX_UTC, usize::MAX).await?;
+    to_come.retain(|(source, id)| desk.sources.contains(source) && sessions.contains(id));
     Ok(to_come)
 }
 
 /// Somebody whom we are to tell is told nothing, for something in their record cannot be used; that need be no fault of the last list. (Whom their
 /// host tells gets nothing from us anyway.)
-pub async fn is_anybody_quarantined(desk: &Desk, status: &Status, now: DateTime<Utc>) -> Result<bool, StoreError> {
-    if status.by_reason.get(&Reason::Quarantined).is_none_or(|n| *n == 0) {
-        return Ok(false);
-    }
-    let omissions = desk.outbox.omissions(&Filter::default()).await?;
+async fn is_anybody_quarantined(desk: &Desk, omissions: &[Omission], now: DateTime<Utc>) -> Result<bool, StoreError> {
     let quarantined = omissions.iter().filter(|o| o.reason == Reason::Quarantined);
     let people: HashSet<(SessionId, ParticipationId)> = quarantined.filter_map(|o| Some((o.session?, o.participation?))).collect();
     let sessions: HashSet<SessionId> = people.iter().map(|(session, _)| *session).collect();
-    let to_come = to_come(&*desk.outbox, &desk.sources, &sessions, now).await?;
+    let to_come = to_come(desk, &sessions, now).await?;
     let is_ours = move |desk: &Desk, read: Vec<SessionRead>| {
         // What cannot be read of the store is told of nobody.
         let mut seen = read.into_iter().filter_map(|read| desk.see_one(read, now).ok()).filter(|seen| seen.session.is_active());
@@ -151,12 +147,9 @@ pub async fn is_anybody_quarantined(desk: &Desk, status: &Status, now: DateTime<
 }
 
 /// Somebody knows what holds no more, and nothing that is to come says so; nor was it staff who ended what should have.
-pub async fn is_anybody_misled(desk: &Desk, status: &Status, now: DateTime<Utc>) -> Result<bool, StoreError> {
-    let mut sessions: HashSet<SessionId> = HashSet::new();
-    if LEAVES_UNTOLD.iter().any(|reason| status.by_reason.get(reason).is_some_and(|n| *n > 0)) {
-        let omissions = desk.outbox.omissions(&Filter::default()).await?;
-        sessions.extend(omissions.iter().filter(|o| LEAVES_UNTOLD.contains(&o.reason)).filter_map(|o| o.session));
-    }
+async fn is_anybody_misled(desk: &Desk, (omissions, status): (&[Omission], &Status), now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let left_untold = omissions.iter().filter(|o| LEAVES_UNTOLD.contains(&o.reason));
+    let mut sessions: HashSet<SessionId> = left_untold.filter_map(|o| o.session).collect();
     if status.by_state.get(&State::Rejected).is_some_and(|n| *n > 0) {
         let rejected = desk.outbox.list(&Filter { states: vec![State::Rejected], ..Filter::default() }).await?;
         sessions.extend(rejected.iter().map(|entry| entry.notice.session));
@@ -164,7 +157,7 @@ pub async fn is_anybody_misled(desk: &Desk, status: &Status, now: DateTime<Utc>)
     if sessions.is_empty() {
         return Ok(false);
     }
-    let to_come = to_come(&*desk.outbox, &desk.sources, &sessions, now - BEGUN).await?;
+    let to_come = to_come(desk, &sessions, now - BEGUN).await?;
     let notes = Arc::new(desk.notes(now).await?);
     let is_misled = move |desk: &Desk, read: Vec<SessionRead>| {
         let Notes { suppressed, undelivered } = &*notes;

@@ -8,13 +8,13 @@ use punctual::contact::Channel;
 use punctual::entry::Change;
 use punctual::ledger::Event;
 use punctual::notice::Occasion;
-use punctual::outbox::postgres::PostgresOutbox;
+use punctual::outbox::postgres::{PostgresOutbox, Server};
 use punctual::outbox::{Access, ClaimRequest, Filter};
 use punctual::session::{ParticipationId, SessionId};
 use punctual::suppression::Suppression;
 use tokio::task::JoinSet;
 
-use super::cluster::{Cluster, cluster};
+use super::cluster::{Cluster, cluster, store_on};
 use super::fixture::{START, Store, accepted, begin, lease, mail, minute, notice, request, walk, walked};
 
 /// Sessions that are over or far away, each with a person and four notices: told, waiting, held, cancelled.
@@ -81,6 +81,15 @@ async fn a_day(store: &Store) {
     outbox.record_event(minute(3), Event::Reveal, "session 1").await.unwrap();
 }
 
+/// A database with our schema.
+fn made(name: &str) -> Option<(&'static Cluster, Server)> {
+    let cluster = cluster()?;
+    cluster.create(name);
+    let server = cluster.server(name);
+    PostgresOutbox::migrate(&server).unwrap();
+    Some((cluster, server))
+}
+
 /// Rows read since the counts were set back: of tables row by row, and by their indexes.
 fn reads(cluster: &Cluster, name: &str) -> (i64, BTreeMap<String, String>) {
     let big = format!("('{}')", BIG.join("', '"));
@@ -93,11 +102,8 @@ fn reads(cluster: &Cluster, name: &str) -> (i64, BTreeMap<String, String>) {
 
 #[tokio::test]
 async fn what_is_asked_often_reads_no_more_with_a_million_notices() {
-    let Some(cluster) = cluster() else { return };
     let name = "million";
-    cluster.create(name);
-    let server = cluster.server(name);
-    PostgresOutbox::migrate(&server).unwrap();
+    let Some((cluster, server)) = made(name) else { return };
     let opened = || Store { outbox: Arc::new(PostgresOutbox::open(&server, "clinic", Access::Daemon, None).unwrap()), _folder: None };
     let store = opened();
     store.add(2, &[]).await;
@@ -154,15 +160,12 @@ async fn hand_over(store: &Store) -> i64 {
 
 #[tokio::test]
 async fn a_new_practice_reads_no_more_the_more_it_has_told() {
-    let Some(cluster) = cluster() else { return };
     let name = "uncounted";
-    cluster.create(name);
-    let server = cluster.server(name);
-    PostgresOutbox::migrate(&server).unwrap();
+    let Some((cluster, server)) = made(name) else { return };
     for table in BIG {
         cluster.sql(name, &format!("ALTER TABLE {table} SET (autovacuum_enabled = false)"));
     }
-    let store = Store { outbox: Arc::new(PostgresOutbox::open(&server, "clinic", Access::Daemon, None).unwrap()), _folder: None };
+    let store = store_on(&server, None);
     // Its statements are planned when there is next to nothing, and stay as they were planned.
     store.add(1, &[notice(1, Occasion::Invite, 0)]).await;
     assert_eq!(hand_over(&store).await, 1);
